@@ -1,0 +1,51 @@
+# The one entry point.  make help lists what there is.
+
+K ?= 7.3
+VARIANT ?= patched
+export K VARIANT KERNEL_SRC
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-all tree refresh kernel selftests kvm-cpuid shell clean distclean
+
+help: ## list the targets
+	@echo "usage: make TARGET [K=7.3] [VARIANT=patched|stock] [KERNEL_SRC=dir]"
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s%s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "K is the kernel series ($(notdir $(wildcard linux/patches/*))), KERNEL_SRC a kernel tree to use"
+	@echo "instead of the distribution's, VARIANT=stock the same kernel without the patches."
+
+run: kernel kvm-cpuid ## show the feature at work, in a patched kernel
+	@vm/run --quiet --cpus 4 --add build/kvm-cpuid/kvm-cpuid --add kvm-cpuid/examples/epyc.txt kvm-cpuid/demo.sh
+
+test: ## run every test of the project
+	@tests/run
+
+test-all: ## make test, and KVM's whole selftest suite, patched against stock
+	@tests/run
+	@tests/suite-compare
+
+tree: ## unpack and patch the kernel source: build/K/VARIANT/linux
+	@scripts/tree
+
+refresh: ## write the commits of that tree back to linux/patches/K
+	@scripts/refresh
+
+kernel: ## build the emulated machine's kernel
+	@vm/kernel
+
+selftests: ## build the project's selftests, or with ALL=1 all of KVM's
+	@vm/selftests
+
+kvm-cpuid: ## build the kvm-cpuid program
+	@scripts/deps tools
+	@$(MAKE) -s -C kvm-cpuid O=$(CURDIR)/build/kvm-cpuid
+
+shell: kernel kvm-cpuid ## a shell in the emulated machine (C-a x ends it)
+	@vm/run --shell --add build/kvm-cpuid/kvm-cpuid
+
+clean: ## remove what was built, but not kernel trees
+	rm -rf build/log build/kvm-cpuid build/*/*/kernel build/*/*/selftests build/*/*/bin build/*/*/bzImage build/*/*/config
+
+distclean: ## remove all of build/, trees included (the cache stays)
+	rm -rf build

@@ -1,0 +1,80 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# KVM_VM_SET_CPUID in one page: demo.sh [TABLE]
+#
+# Runs kvm-cpuid from PATH on a kernel that has the ioctl; TABLE is
+# examples/epyc.txt, by default the one beside this script. What is printed is
+# also checked: exit status 1 says that something is not as the page tells it.
+
+table=${1:-$(dirname "$0")/epyc.txt}
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
+cp "$table" "$dir/epyc.txt" && cd "$dir" || exit 1
+failed=0
+
+# Print a command as typed at a prompt, run it, keep and print its output.
+run()
+{
+	echo
+	echo "\$ $1"
+	status=0
+	sh -c "$1" >out 2>&1 || status=$?
+	cat out
+}
+
+# expect STATUS [COUNT PATTERN]...: the last command's exit status, and how many
+# lines of its output match.
+expect()
+{
+	if [ "$status" -ne "$1" ]; then
+		echo "demo.sh: NOT AS TOLD: exit status $status, not $1"
+		failed=1
+	fi
+	shift
+	while [ $# -gt 0 ]; do
+		if [ "$(grep -c -e "$2" out)" -ne "$1" ]; then
+			echo "demo.sh: NOT AS TOLD: not $1 lines with \"$2\""
+			failed=1
+		fi
+		shift 2
+	done
+}
+
+echo "KVM_VM_SET_CPUID: a VM has one CPUID table, and every vCPU gets it."
+
+run 'kvm-cpuid probe'
+expect 0 1 '^KVM_CAP_VM_CPUID (252): tables of up to 256 entries$'
+[ $failed -eq 0 ] || exit 1
+
+echo
+echo "A table that was read on a CPU with APIC ID 0x16 is set, then four vCPUs are created. No"
+echo "entry is patched and no vCPU's KVM_SET_CPUID2 called. CPUID executed in the guest returns:"
+run 'kvm-cpuid show epyc.txt --vcpu-ids 0,1,4,300 --side-by-side'
+expect 0 \
+	13 '^\* 0x' \
+	9 '^\* .* 00000016 00000000 00000001 00000004 0000012c  x2APIC ID$' \
+	1 '^\* 0x00000001 .* 00800800 01800800 04800800 2c800800  31:24 APIC ID$' \
+	1 '^\* 0x8000001e .* 00000100 00000100 00000102 00000106  7:0 core ID$' \
+	1 '^\* 0x8000001e .* 00000300 00000300 00000300 00000309  7:0 node ID$' \
+	1 '^\* 0x40000004 .* 00000000 00000001 00000002 00000003  Xen vCPU ID$' \
+	1 '^\* 13 registers differ between vCPUs' \
+	1 'registers of 38 entries are as in the table on every vCPU'
+
+echo
+echo "From then on it is fixed, for the VM and for each vCPU:"
+run 'kvm-cpuid busy epyc.txt'
+expect 0 1 '^KVM_SET_CPUID2 .* EBUSY$' 1 '^KVM_VM_SET_CPUID, .* EBUSY$'
+
+echo
+echo "A bad table is refused as a whole, and the kernel names the entry:"
+run "sed 's/eax=0x00003030/eax=0x00003430/' epyc.txt >bad.txt; kvm-cpuid check bad.txt"
+expect 1 1 'bad.txt:27: refused: entry 25, leaf 0x80000008: linear-address width 52, '
+run "sed 's/0x0000000b 0x02/0x0000000b 0x01/' epyc.txt >bad.txt; kvm-cpuid check bad.txt"
+expect 1 1 'bad.txt:8: refused: entry 6, leaf 0xb subleaf 0x1: already on line 7$'
+
+if [ $failed -ne 0 ]; then
+	echo
+	echo "demo.sh: FAILED"
+fi
+exit $failed

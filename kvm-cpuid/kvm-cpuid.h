@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef KVM_CPUID_H
+#define KVM_CPUID_H
+
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+
+/* Exit statuses, as --help lists them. */
+enum status {
+	STATUS_OK	= 0,
+	STATUS_NO	= 1,	/* refused, different, or a system call failed */
+	STATUS_USAGE	= 2,	/* bad command line, or a file that is no table */
+	STATUS_NO_KVM	= 3,	/* no /dev/kvm, or a kernel without the capability */
+};
+
+/*
+ * Print "kvm-cpuid: " and the message on stderr as one line, after what is
+ * already on its way to stdout.
+ */
+void warn_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* The same, then exit with @status. */
+void die(enum status status, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3), noreturn));
+
+#endif /* KVM_CPUID_H */

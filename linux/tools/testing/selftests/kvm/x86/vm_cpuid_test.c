@@ -1,0 +1,1607 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Test KVM_VM_SET_CPUID and KVM_VM_GET_CPUID: one CPUID table for all vCPUs of a
+ * VM, with the fields that differ from vCPU to vCPU filled in by KVM.
+ *
+ * What KVM should do is computed here from its documentation and, where that
+ * says "as for a vCPU with its own table", taken from a twin: a vCPU of another
+ * VM that got its own copy of the table by KVM_SET_CPUID2.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "vm_cpuid_util.h"
+
+/* Long enough for an emulated machine, a case takes well below a second. */
+#define CASE_TIMEOUT_S	60
+
+/* Legacy plus XSAVE header: what XCR0 needs when only x87 state is enabled. */
+#define XSTATE_MIN_SIZE	576
+
+#define BIT_SSE3	BIT(0)
+#define BIT_MWAIT	BIT(3)
+#define BIT_XSAVE	BIT(26)
+#define BIT_OSXSAVE	BIT(27)
+#define BIT_APIC	BIT(9)
+#define BIT_PKU		BIT(3)
+#define BIT_OSPKE	BIT(4)
+#define BIT_XSAVEC	BIT(1)
+#define BIT_XSAVES	BIT(3)
+#define BIT_RTM		BIT(11)
+#define BIT_INVTSC	BIT(8)
+#define BIT_HV_INVTSC	BIT(15)
+#define BIT_PV_UNHALT	BIT(7)
+#define BIT_XEN_VCPU_ID	BIT(3)
+
+#define MSR_HV_VP_INDEX		0x40000002
+#define MSR_HV_INVTSC_CONTROL	0x40000118
+
+static const u32 all_ids[] = { 0, 1, 3, 6, 255, 256, 300, 1023 };
+static int nr_ids;
+
+/* Failures of the case at hand; each case runs in a process of its own. */
+static int nr_failures;
+
+#define EXPECT(cond, fmt, ...)							\
+do {										\
+	/* The first few say it all, more would bury them. */			\
+	if (!(cond) && nr_failures++ < 16)					\
+		ksft_print_msg("line %d: " fmt "\n", __LINE__, ##__VA_ARGS__);	\
+} while (0)
+
+#define EXPECT_ERRNO(what, seen, expected)					\
+do {										\
+	int __seen = (seen), __expected = (expected);				\
+										\
+	EXPECT(__seen == __expected, "%s: expected errno %d (%s), got %d (%s)",	\
+	       what, __expected, strerror(__expected), __seen, strerror(__seen)); \
+} while (0)
+
+#define EXPECT_U32(what, seen, expected)					\
+do {										\
+	u32 __seen = (seen), __expected = (expected);				\
+										\
+	EXPECT(__seen == __expected, "%s: expected 0x%x, got 0x%x",		\
+	       what, __expected, __seen);					\
+} while (0)
+
+static __noreturn void skip_case(const char *why)
+{
+	ksft_print_msg("skipped: %s\n", why);
+	exit(KSFT_SKIP);
+}
+
+static void expect_entry(const char *what, u32 id, const struct kvm_cpuid_entry2 *seen,
+			 const struct kvm_cpuid_entry2 *expected)
+{
+	EXPECT(!memcmp(seen, expected, sizeof(*seen)),
+	       "%s, vCPU %u: expected 0x%x.0x%x flags 0x%x: %08x %08x %08x %08x, got 0x%x.0x%x flags 0x%x: %08x %08x %08x %08x, padding %x %x %x",
+	       what, id, expected->function, expected->index, expected->flags,
+	       expected->eax, expected->ebx, expected->ecx, expected->edx,
+	       seen->function, seen->index, seen->flags,
+	       seen->eax, seen->ebx, seen->ecx, seen->edx,
+	       seen->padding[0], seen->padding[1], seen->padding[2]);
+}
+
+static void expect_table(const char *what, u32 id, const struct kvm_cpuid2 *seen,
+			 const struct kvm_cpuid2 *expected)
+{
+	int i;
+
+	EXPECT_U32(what, seen->nent, expected->nent);
+	EXPECT_U32(what, seen->padding, 0);
+	for (i = 0; i < min(seen->nent, expected->nent); i++)
+		expect_entry(what, id, &seen->entries[i], &expected->entries[i]);
+}
+
+/* How many bits number @n things. */
+static unsigned int bits_for(unsigned int n)
+{
+	unsigned int bits = 0;
+
+	while (BIT(bits) < n)
+		bits++;
+	return bits;
+}
+
+/* The ABI: core and node IDs. */
+static void fill_node_ids(struct kvm_cpuid2 *t, struct kvm_cpuid_entry2 *e, u32 id)
+{
+	const struct kvm_cpuid_entry2 *size = cpuid_find(t, 0x80000008, 0);
+	unsigned int smt_width = bits_for(((e->ebx >> 8) & 0xff) + 1);
+	unsigned int node_bits = bits_for(((e->ecx >> 8) & 7) + 1);
+	unsigned int package_width = 0, node_width;
+
+	if (size) {
+		package_width = (size->ecx >> 12) & 0xf;
+		if (!package_width)
+			package_width = bits_for((size->ecx & 0xff) + 1);
+	}
+	node_width = package_width > node_bits ? package_width - node_bits : 0;
+
+	e->ebx |= ((id & (BIT(node_width) - 1)) >> smt_width) & 0xff;
+	e->ecx |= (id >> node_width) & 0xff;
+}
+
+/*
+ * The ABI: the fields that KVM always computes.  They are zero in the VM's table;
+ * with @fill they are what a new vCPU has, which is also what the VMM of a twin
+ * has to put in its copy.
+ */
+static struct kvm_cpuid2 *computed(const struct kvm_cpuid2 *table, bool fill, u32 id)
+{
+	struct kvm_cpuid2 *t = cpuid_copy(table);
+	struct kvm_cpuid_entry2 *e;
+
+	cpuid_sort(t);
+
+	for (e = t->entries; e < t->entries + t->nent; e++) {
+		switch (e->function) {
+		case 0x1:
+			e->ebx &= ~0xff000000;
+			e->ecx &= ~BIT_OSXSAVE;
+			e->edx &= ~BIT_APIC;
+			if (fill) {
+				e->ebx |= (id & 0xff) << 24;
+				e->edx |= BIT_APIC;
+			}
+			break;
+		case 0x7:
+			if (e == cpuid_find(t, 0x7, 0))
+				e->ecx &= ~BIT_OSPKE;
+			break;
+		case 0xb:
+		case 0x1f:
+		case 0x80000026:
+			e->edx = fill ? id : 0;
+			break;
+		case 0xd:
+			if (e == cpuid_find(t, 0xd, 0) ||
+			    (e == cpuid_find(t, 0xd, 1) && (e->eax & (BIT_XSAVEC | BIT_XSAVES))))
+				e->ebx = fill ? XSTATE_MIN_SIZE : 0;
+			break;
+		case 0x8000001e:
+			e->eax = fill ? id : 0;
+			e->ebx &= ~0xff;
+			e->ecx &= ~0xff;
+			if (fill)
+				fill_node_ids(t, e, id);
+			break;
+		}
+	}
+	return t;
+}
+
+static struct kvm_cpuid2 *canonical(const struct kvm_cpuid2 *table)
+{
+	return computed(table, false, 0);
+}
+
+static struct kvm_cpuid2 *expected_cpuid(const struct kvm_cpuid2 *table, u32 id)
+{
+	return computed(table, true, id);
+}
+
+static void expect_vm_table(struct kvm_vm *vm, const struct kvm_cpuid2 *table)
+{
+	struct kvm_cpuid2 *expected = canonical(table), *seen = vm_get_cpuid(vm);
+
+	expect_table("KVM_VM_GET_CPUID", -1, seen, expected);
+	free(expected);
+	free(seen);
+}
+
+static void expect_new_vcpu(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 *table)
+{
+	struct kvm_cpuid2 *expected = expected_cpuid(table, vcpu->id);
+	struct kvm_cpuid2 *seen = vcpu_get_cpuid2(vcpu);
+
+	expect_table("KVM_GET_CPUID2", vcpu->id, seen, expected);
+	free(expected);
+	free(seen);
+}
+
+/* What the guest reads for each entry of @expected; the order doesn't matter. */
+static void expect_guest(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 *expected)
+{
+	struct kvm_cpuid2 *seen = cpuid_copy(expected);
+	int i;
+
+	guest_cpuid(vcpu, seen->entries, seen->nent);
+	for (i = 0; i < seen->nent; i++)
+		expect_entry("guest", vcpu->id, &seen->entries[i], &expected->entries[i]);
+	free(seen);
+}
+
+/* KVM_GET_CPUID2 returns what the guest reads, whatever that is. */
+static void expect_guest_agrees(struct kvm_vcpu *vcpu)
+{
+	struct kvm_cpuid2 *host = vcpu_get_cpuid2(vcpu);
+
+	expect_guest(vcpu, host);
+	free(host);
+}
+
+static struct kvm_cpuid2 *supported_table(void)
+{
+	return cpuid_copy(kvm_get_supported_cpuid());
+}
+
+static void put_vendor(struct kvm_cpuid2 *t, u32 function, u32 max, const char *vendor)
+{
+	/* Hypervisors have their signature in another order of registers. */
+	const int ecx = function < 0x40000000 ? 2 : 1;
+	u32 sig[3];
+
+	memcpy(sig, vendor, sizeof(sig));
+	cpuid_put(t, (struct kvm_cpuid_entry2) { .function = function, .eax = max, .ebx = sig[0],
+						 .ecx = sig[ecx], .edx = sig[3 - ecx] });
+}
+
+/* Leaves with fields that KVM computes; what the VMM leaves in these is junk. */
+static const struct kvm_cpuid_entry2 topology_entries[] = {
+	{ 0xb, 0, CPUID_INDEXED, 0x1, 0x2, 0x100, 0xdeadbeef },
+	{ 0xb, 1, CPUID_INDEXED, 0x6, 0x40, 0x201, 0xdeadbee1 },
+	{ 0x1f, 0, CPUID_INDEXED, 0x1, 0x2, 0x100, 0xcafe0000 },
+	{ 0x1f, 1, CPUID_INDEXED, 0x5, 0x20, 0x201, 0xcafe0001 },
+	{ 0x1f, 2, CPUID_INDEXED, 0x6, 0x40, 0x502, 0xcafe0002 },
+	{ 0x80000000, 0, 0, 0x80000026, 0x1234, 0x5678, 0x9abc },
+	{ 0x80000008, 0, 0, 0x3028, 0, 0x603f, 0 },
+	{ 0x8000001e, 0, 0, 0xdeadbeef, 0xabcd015a, 0xabcd01a5, 0x77 },
+	{ 0x80000026, 0, CPUID_INDEXED, 0x1, 0x2, 0x100, 0xdeadbeef },
+	{ 0x80000026, 1, CPUID_INDEXED, 0x6, 0x40, 0x201, 0xdeadbeef },
+};
+
+static void put_topology(struct kvm_cpuid2 *t)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(topology_entries); i++)
+		cpuid_put(t, topology_entries[i]);
+}
+
+static struct kvm_cpuid2 *mwait_table(void)
+{
+	struct kvm_cpuid2 *t = supported_table();
+
+	cpuid_find(t, 0x1, 0)->ecx |= BIT_MWAIT;
+	return t;
+}
+
+static struct kvm_cpuid2 *topology_table(void)
+{
+	struct kvm_cpuid2 *t = supported_table();
+
+	put_topology(t);
+	put_vendor(t, 0, 0x1f, "AuthenticAMD");
+	return t;
+}
+
+/* A few leaves of each kind, independent of the host. */
+static const struct kvm_cpuid_entry2 small_entries[] = {
+	{ 0x1, 0, 0, 0x000306a9, 0xee100800, 0x1 | BIT_OSXSAVE, 0x078bfbff },
+	{ 0x7, 0, CPUID_INDEXED, 0x1, 0x20, BIT_OSPKE, 0x4 },
+	{ 0xd, 0, CPUID_INDEXED, 0x3, 0x111, 0x240, 0 },
+	{ 0xd, 1, CPUID_INDEXED, BIT_XSAVEC, 0x222, 0, 0 },
+};
+
+static struct kvm_cpuid2 *small_table(u32 max_basic, const char *vendor)
+{
+	struct kvm_cpuid2 *t = cpuid_alloc();
+	int i;
+
+	put_vendor(t, 0, max_basic, vendor);
+	for (i = 0; i < ARRAY_SIZE(small_entries); i++)
+		cpuid_put(t, small_entries[i]);
+	put_topology(t);
+	return t;
+}
+
+/* Without an index every subleaf is the same. */
+static struct kvm_cpuid2 *plain_topology_table(void)
+{
+	struct kvm_cpuid2 *t = small_table(0x1f, "GenuineIntel");
+	static const u32 functions[] = { 0xb, 0x1f, 0x80000026 };
+	int i, j;
+
+	for (i = 0; i < ARRAY_SIZE(functions); i++) {
+		for (j = 0; j < 3; j++)
+			cpuid_drop(t, functions[i], j);
+		cpuid_put(t, (struct kvm_cpuid_entry2) { functions[i], 1, 0, 1, 2, 3, 4 });
+	}
+	return t;
+}
+
+static struct kvm_cpuid2 *intel_table(void)
+{
+	return small_table(0xb, "GenuineIntel");
+}
+
+static struct kvm_cpuid2 *single_entry_table(void)
+{
+	struct kvm_cpuid2 *t = cpuid_alloc();
+
+	cpuid_put(t, (struct kvm_cpuid_entry2) { .function = 0x40000000, .eax = 1 });
+	return t;
+}
+
+static struct kvm_cpuid2 *full_table(void)
+{
+	struct kvm_cpuid2 *t = cpuid_alloc();
+	u32 i;
+
+	/* All distinct, from the top down so that KVM has something to sort. */
+	for (i = 0; i < CPUID_MAX_ENTRIES; i++)
+		cpuid_put(t, (struct kvm_cpuid_entry2) { .function = 0x1000 - i, .eax = i });
+	return t;
+}
+
+/* Hyper-V's leaves go where KVM's were, as every VMM does it. */
+static struct kvm_cpuid2 *hyperv_table(void)
+{
+	struct kvm_cpuid2 *t = topology_table(), *hv = cpuid_alloc();
+	int i, kvm_fd;
+
+	TEST_ASSERT(kvm_has_cap(KVM_CAP_SYS_HYPERV_CPUID), "Caller should have checked");
+	kvm_fd = open(KVM_DEV_PATH, O_RDWR);
+	hv->nent = CPUID_MAX_ENTRIES;
+	kvm_ioctl(kvm_fd, KVM_GET_SUPPORTED_HV_CPUID, hv);
+	close(kvm_fd);
+
+	for (i = 0; i < t->nent; i++) {
+		if (t->entries[i].function >> 8 == 0x400000)
+			t->entries[i].function += 0x100;
+	}
+	for (i = 0; i < hv->nent; i++)
+		cpuid_put(t, hv->entries[i]);
+	free(hv);
+	return t;
+}
+
+/* With an invariant TSC that Hyper-V's MSR hides from the guest by default. */
+static struct kvm_cpuid2 *hyperv_invtsc_table(void)
+{
+	struct kvm_cpuid2 *t = hyperv_table();
+
+	cpuid_put(t, (struct kvm_cpuid_entry2) { .function = 0x80000007, .edx = BIT_INVTSC });
+	return t;
+}
+
+static struct kvm_cpuid2 *xen_table(void)
+{
+	struct kvm_cpuid2 *t = topology_table();
+
+	put_vendor(t, 0x40000200, 0x40000204, "XenVMMXenVMM");
+	cpuid_put(t, (struct kvm_cpuid_entry2) { 0x40000204, 0, 0, BIT_XEN_VCPU_ID | 0x11,
+						 0xdeadbeef, 0x33, 0x44 });
+	return t;
+}
+
+/* A vCPU under the VM's table, and one that has its own copy. */
+enum { UNDER_TABLE, WITH_COPY, NR_TWINS };
+
+static void create_vms(struct kvm_vm *vm[NR_TWINS], const struct kvm_cpuid2 *table)
+{
+	vm[UNDER_TABLE] = vm_cpuid_create_vm();
+	vm[WITH_COPY] = vm_cpuid_create_vm();
+	vm_set_cpuid(vm[UNDER_TABLE], table);
+}
+
+static void create_twins(struct kvm_vm *vm[NR_TWINS], u32 id, const struct kvm_cpuid2 *table,
+			 struct kvm_vcpu *vcpu[NR_TWINS])
+{
+	struct kvm_cpuid2 *copy = expected_cpuid(table, id);
+
+	vcpu[UNDER_TABLE] = __vm_vcpu_add(vm[UNDER_TABLE], id);
+	vcpu[WITH_COPY] = __vm_vcpu_add(vm[WITH_COPY], id);
+	vcpu_ioctl(vcpu[WITH_COPY], KVM_SET_CPUID2, copy);
+	free(copy);
+}
+
+/* All of the table, its undefined subleaves, and what is out of its ranges. */
+static void expect_same_guest(struct kvm_vcpu *vcpu[NR_TWINS], const struct kvm_cpuid2 *table)
+{
+	static const u32 functions[] = {
+		0x2, 0xb, 0x1f, 0x20, 0x3fffffff, 0x40000000, 0x400000ff, 0x40000fff,
+		0x7fffffff, 0x80000000, 0x8000001e, 0x80000026, 0x8fffffff, 0xc0000000, 0xffffffff,
+	};
+	static const u32 indices[] = { 0, 1, 2, 9, 0x109, 0xffffffff };
+	const int nr_extra = ARRAY_SIZE(functions) * ARRAY_SIZE(indices);
+	struct kvm_cpuid_entry2 seen[CPUID_MAX_ENTRIES + nr_extra];
+	struct kvm_cpuid_entry2 expected[ARRAY_SIZE(seen)];
+	int i, j, nr = table->nent;
+
+	memset(seen, 0, sizeof(seen));
+	memcpy(seen, table->entries, nr * sizeof(seen[0]));
+	for (i = 0; i < ARRAY_SIZE(functions); i++) {
+		for (j = 0; j < ARRAY_SIZE(indices); j++, nr++) {
+			seen[nr].function = functions[i];
+			seen[nr].index = indices[j];
+		}
+	}
+	memcpy(expected, seen, sizeof(seen));
+
+	guest_cpuid(vcpu[UNDER_TABLE], seen, nr);
+	guest_cpuid(vcpu[WITH_COPY], expected, nr);
+	for (i = 0; i < nr; i++)
+		expect_entry("guest and its twin", vcpu[UNDER_TABLE]->id, &seen[i], &expected[i]);
+}
+
+static void expect_reg(struct kvm_vcpu *vcpu, u32 function, u32 index, int reg, u32 mask,
+		       u32 expected)
+{
+	struct kvm_cpuid2 *host = vcpu_get_cpuid2(vcpu);
+	struct kvm_cpuid_entry2 guest = { .function = function, .index = index };
+	struct kvm_cpuid_entry2 *e = cpuid_find(host, function, index);
+
+	guest_cpuid(vcpu, &guest, 1);
+	EXPECT((cpuid_reg(&guest, reg) & mask) == expected,
+	       "guest of vCPU %u: 0x%x.0x%x E%cX: expected 0x%x in 0x%x, got 0x%x", vcpu->id,
+	       function, index, "ABCD"[reg], expected, mask, cpuid_reg(&guest, reg));
+	/* An undefined subleaf has a value in the guest's view only. */
+	EXPECT(!e || (cpuid_reg(e, reg) & mask) == expected,
+	       "KVM_GET_CPUID2 of vCPU %u: 0x%x.0x%x E%cX: expected 0x%x in 0x%x, got 0x%x",
+	       vcpu->id, function, index, "ABCD"[reg], expected, mask, cpuid_reg(e, reg));
+	free(host);
+}
+
+static void test_capability(void)
+{
+	struct kvm_vm *vm = vm_create_barebones();
+
+	EXPECT_U32("/dev/kvm", kvm_check_cap(KVM_CAP_VM_CPUID), CPUID_MAX_ENTRIES);
+	EXPECT_U32("VM", vm_check_cap(vm, KVM_CAP_VM_CPUID), CPUID_MAX_ENTRIES);
+}
+
+static void test_get(void)
+{
+	struct kvm_cpuid2 *table = topology_table(), *expected = canonical(table);
+	struct kvm_cpuid2 *seen = cpuid_alloc(), *untouched = cpuid_alloc();
+	const u32 sizes[] = { 0, 1, table->nent - 1, table->nent, table->nent + 1,
+			      CPUID_MAX_ENTRIES + 1, -1u };
+	struct kvm_vm *vm = vm_cpuid_create_vm();
+	size_t size = (CPUID_MAX_ENTRIES + 1) * sizeof(seen->entries[0]);
+	int i, with_vcpu, r;
+
+	memset(untouched->entries, 0x5a, size);
+
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		seen->nent = sizes[i];
+		EXPECT_ERRNO("no table", __vm_get_cpuid(vm, seen), ENOENT);
+		EXPECT_U32("nent without a table", seen->nent, sizes[i]);
+	}
+
+	vm_set_cpuid(vm, table);
+
+	for (with_vcpu = 0; with_vcpu < 2; with_vcpu++) {
+		if (with_vcpu)
+			guest_init(__vm_vcpu_add(vm, 3));
+
+		for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+			memcpy(seen->entries, untouched->entries, size);
+			seen->nent = sizes[i];
+			/* Ignored on input, zero on output. */
+			seen->padding = 0x5a;
+			r = __vm_get_cpuid(vm, seen);
+			EXPECT_ERRNO("table", r, sizes[i] < table->nent ? E2BIG : 0);
+			EXPECT_U32("nent", seen->nent, table->nent);
+			if (!r)
+				expect_table("table", -1, seen, expected);
+			else
+				EXPECT(!memcmp(seen->entries, untouched->entries, size),
+				       "-E2BIG with nent %u wrote entries", sizes[i]);
+			EXPECT(!memcmp(seen->entries + table->nent, untouched->entries,
+				       size - table->nent * sizeof(seen->entries[0])),
+			       "nent %u: wrote beyond the table", sizes[i]);
+		}
+	}
+}
+
+/* Both vCPU ioctls that return a table handle its size as ever. */
+static void test_get_cpuid2_size(void)
+{
+	struct kvm_cpuid2 *table = topology_table(), *seen = cpuid_alloc();
+	struct kvm_vm *vm = vm_cpuid_create_vm();
+	struct kvm_vcpu *vcpu;
+
+	vm_set_cpuid(vm, table);
+	vcpu = __vm_vcpu_add(vm, 3);
+
+	for (seen->nent = 0; seen->nent < table->nent; seen->nent++) {
+		u32 nent = seen->nent;
+		int r = __vcpu_ioctl(vcpu, KVM_GET_CPUID2, seen);
+
+		EXPECT_ERRNO("too small", r ? errno : 0, E2BIG);
+		EXPECT_U32("nent after -E2BIG", seen->nent, nent);
+		if (seen->nent != nent)
+			return;
+	}
+	vcpu_ioctl(vcpu, KVM_GET_CPUID2, seen);
+	EXPECT_U32("nent", seen->nent, table->nent);
+}
+
+static void shuffle(struct kvm_cpuid2 *t, unsigned int seed)
+{
+	struct kvm_cpuid_entry2 tmp;
+	int i, j;
+
+	srand(seed);
+	for (i = t->nent - 1; i > 0; i--) {
+		j = rand() % (i + 1);
+		tmp = t->entries[i];
+		t->entries[i] = t->entries[j];
+		t->entries[j] = tmp;
+	}
+}
+
+/* Neither the order of the input nor what is in computed fields matters. */
+static void test_canonical(void)
+{
+	struct kvm_cpuid2 *table = topology_table(), *shuffled;
+	unsigned int seed;
+	struct kvm_vm *vm;
+
+	for (seed = 0; seed < 8; seed++) {
+		shuffled = expected_cpuid(table, seed * 0x01010101);
+		shuffle(shuffled, seed);
+		vm = vm_cpuid_create_vm();
+		vm_set_cpuid(vm, shuffled);
+		expect_vm_table(vm, table);
+		expect_new_vcpu(__vm_vcpu_add(vm, 300), table);
+		kvm_vm_free(vm);
+	}
+}
+
+static void test_fixed_point(void)
+{
+	struct kvm_cpuid2 *table = topology_table(), *first, *second;
+	struct kvm_vm *a = vm_cpuid_create_vm(), *b = vm_cpuid_create_vm();
+
+	shuffle(table, 1);
+	vm_set_cpuid(a, table);
+	first = vm_get_cpuid(a);
+	vm_set_cpuid(b, first);
+	second = vm_get_cpuid(b);
+	expect_table("GET, SET, GET", -1, second, first);
+	vm_set_cpuid(a, first);
+	expect_vm_table(a, table);
+}
+
+static void test_supported_as_is(void)
+{
+	struct kvm_vm *vm = vm_cpuid_create_vm();
+	struct kvm_cpuid2 *table = supported_table();
+
+	EXPECT_ERRNO("KVM_GET_SUPPORTED_CPUID's table", __vm_set_cpuid(vm, table), 0);
+	expect_vm_table(vm, supported_table());
+	expect_new_vcpu(__vm_vcpu_add(vm, 3), supported_table());
+}
+
+static void test_vcpu_table_as_is(void)
+{
+	struct kvm_vm *vm = vm_cpuid_create_vm(), *other = vm_cpuid_create_vm();
+	struct kvm_cpuid2 *table = topology_table();
+	struct kvm_vcpu *vcpu;
+
+	vm_set_cpuid(vm, table);
+	vcpu = __vm_vcpu_add(vm, 255);
+	EXPECT_ERRNO("KVM_GET_CPUID2's table", __vm_set_cpuid(other, vcpu_get_cpuid2(vcpu)), 0);
+	expect_vm_table(other, table);
+	expect_new_vcpu(__vm_vcpu_add(other, 3), table);
+}
+
+static void test_last_set_wins(void)
+{
+	struct kvm_vm *vm = vm_cpuid_create_vm();
+
+	vm_set_cpuid(vm, full_table());
+	vm_set_cpuid(vm, supported_table());
+	vm_set_cpuid(vm, intel_table());
+	expect_vm_table(vm, intel_table());
+	expect_new_vcpu(__vm_vcpu_add(vm, 1), intel_table());
+}
+
+static void test_tables_are_per_vm(void)
+{
+	struct kvm_vm *a = vm_cpuid_create_vm(), *b = vm_cpuid_create_vm();
+	struct kvm_vcpu *vcpu;
+
+	vm_set_cpuid(a, intel_table());
+	vm_set_cpuid(b, topology_table());
+	vcpu = __vm_vcpu_add(b, 1);
+	expect_new_vcpu(__vm_vcpu_add(a, 1), intel_table());
+	kvm_vm_free(a);
+	expect_new_vcpu(vcpu, topology_table());
+	expect_vm_table(b, topology_table());
+	expect_guest_agrees(vcpu);
+}
+
+static void test_set_after_vcpu(void)
+{
+	struct kvm_cpuid2 *table = topology_table();
+	struct kvm_vm *vm = vm_cpuid_create_vm();
+	struct kvm_vcpu *vcpu;
+	int i;
+
+	vm_set_cpuid(vm, table);
+	vcpu = __vm_vcpu_add(vm, 0);
+
+	for (i = 0; i < 2; i++) {
+		EXPECT_ERRNO("another table", __vm_set_cpuid(vm, intel_table()), EBUSY);
+		EXPECT_ERRNO("the same table", __vm_set_cpuid(vm, topology_table()), EBUSY);
+		expect_vm_table(vm, table);
+		expect_guest_agrees(vcpu);
+	}
+	expect_new_vcpu(__vm_vcpu_add(vm, 1), table);
+}
+
+static void *set_until_busy(void *arg)
+{
+	struct kvm_cpuid2 *tables[] = { intel_table(), topology_table() };
+	struct kvm_vm *vm = arg;
+	long i = 0;
+	int r;
+
+	do {
+		r = __vm_set_cpuid(vm, tables[i++ % ARRAY_SIZE(tables)]);
+	} while (!r);
+	return (void *)(long)r;
+}
+
+/* Whichever set was last before -EBUSY, the vCPU has exactly that table. */
+static void test_set_during_create(void)
+{
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
+	pthread_t thread;
+	void *error;
+	int i;
+
+	for (i = 0; i < 50; i++) {
+		vm = vm_cpuid_create_vm();
+		vm_set_cpuid(vm, topology_table());
+		TEST_ASSERT(!pthread_create(&thread, NULL, set_until_busy, vm), "pthread_create");
+		usleep(i * 20);
+		vcpu = __vm_vcpu_add(vm, 3);
+		pthread_join(thread, &error);
+		EXPECT_ERRNO("racing set", (long)error, EBUSY);
+		expect_new_vcpu(vcpu, vm_get_cpuid(vm));
+		kvm_vm_free(vm);
+	}
+}
+
+/* A vCPU that could not be created, early or late, doesn't lock the table. */
+static void test_set_after_failed_create(void)
+{
+	struct kvm_vm *vm = vm_cpuid_create_vm();
+	struct rlimit old, none;
+	int r;
+
+	vm_enable_cap(vm, KVM_CAP_MAX_VCPU_ID, 2);
+	vm_set_cpuid(vm, topology_table());
+	r = __vm_ioctl(vm, KVM_CREATE_VCPU, (void *)2ul);
+	EXPECT_ERRNO("vCPU id 2 of 2", r < 0 ? errno : 0, EINVAL);
+	expect_vm_table(vm, topology_table());
+	EXPECT_ERRNO("set after an early failure", __vm_set_cpuid(vm, intel_table()), 0);
+
+	/* The file descriptor is the last thing that vCPU creation needs. */
+	getrlimit(RLIMIT_NOFILE, &old);
+	none = old;
+	none.rlim_cur = 0;
+	setrlimit(RLIMIT_NOFILE, &none);
+	r = __vm_ioctl(vm, KVM_CREATE_VCPU, (void *)1ul);
+	EXPECT_ERRNO("vCPU without a file descriptor", r < 0 ? errno : 0, EMFILE);
+	setrlimit(RLIMIT_NOFILE, &old);
+	expect_vm_table(vm, intel_table());
+	EXPECT_ERRNO("set after a late failure", __vm_set_cpuid(vm, supported_table()), 0);
+
+	expect_new_vcpu(__vm_vcpu_add(vm, 1), supported_table());
+}
+
+static int vcpu_ioctl_errno(struct kvm_vcpu *vcpu, unsigned long cmd, void *arg)
+{
+	return ioctl(vcpu->fd, cmd, arg) ? errno : 0;
+}
+
+static void test_vcpu_ioctls(void)
+{
+	struct kvm_cpuid2 *table = topology_table(), *equal, *t;
+	struct kvm_vm *vm = vm_cpuid_create_vm();
+	struct kvm_cpuid old = { };
+	struct kvm_vcpu *vcpu;
+	int after_run;
+	u32 nent;
+
+	vm_set_cpuid(vm, table);
+	vcpu = __vm_vcpu_add(vm, 3);
+	equal = vcpu_get_cpuid2(vcpu);
+
+	for (after_run = 0; after_run < 2; after_run++) {
+		EXPECT_ERRNO("KVM_SET_CPUID2, equal table",
+			     vcpu_ioctl_errno(vcpu, KVM_SET_CPUID2, equal), EBUSY);
+		EXPECT_ERRNO("KVM_SET_CPUID2, VM's table",
+			     vcpu_ioctl_errno(vcpu, KVM_SET_CPUID2, table), EBUSY);
+		EXPECT_ERRNO("KVM_SET_CPUID2, another table",
+			     vcpu_ioctl_errno(vcpu, KVM_SET_CPUID2, intel_table()), EBUSY);
+		t = cpuid_copy(equal);
+		for (nent = 0; nent <= CPUID_MAX_ENTRIES + 1; nent += CPUID_MAX_ENTRIES + 1) {
+			t->nent = nent;
+			EXPECT_ERRNO("KVM_SET_CPUID2, nent 0 or 257",
+				     vcpu_ioctl_errno(vcpu, KVM_SET_CPUID2, t), EBUSY);
+			EXPECT_U32("KVM_SET_CPUID2, nent after -EBUSY", t->nent, nent);
+			old.nent = nent;
+			EXPECT_ERRNO("KVM_SET_CPUID, nent 0 or 257",
+				     vcpu_ioctl_errno(vcpu, KVM_SET_CPUID, &old), EBUSY);
+		}
+		t->nent = 1;
+		EXPECT_ERRNO("KVM_SET_CPUID, one entry",
+			     vcpu_ioctl_errno(vcpu, KVM_SET_CPUID, t), EBUSY);
+
+		expect_new_vcpu(vcpu, table);
+		expect_guest(vcpu, equal);
+	}
+}
+
+/* Without a table everything is as ever. */
+static void test_no_table(void)
+{
+	struct kvm_cpuid2 *table = expected_cpuid(topology_table(), 3), *seen = cpuid_alloc();
+	struct kvm_vm *vm = vm_cpuid_create_vm();
+	struct kvm_vcpu *vcpu = __vm_vcpu_add(vm, 3);
+	struct kvm_regs regs;
+
+	vcpu_regs_get(vcpu, &regs);
+	EXPECT_U32("RDX", regs.rdx, 0x600);
+	EXPECT_U32("entries of a new vCPU", vcpu_get_cpuid2(vcpu)->nent, 0);
+
+	EXPECT_ERRNO("late set", __vm_set_cpuid(vm, topology_table()), EBUSY);
+	seen->nent = CPUID_MAX_ENTRIES;
+	EXPECT_ERRNO("get", __vm_get_cpuid(vm, seen), ENOENT);
+
+	EXPECT_ERRNO("KVM_SET_CPUID2, nent 257",
+		     vcpu_ioctl_errno(vcpu, KVM_SET_CPUID2, &(struct kvm_cpuid2) { 257 }), E2BIG);
+	EXPECT_ERRNO("KVM_SET_CPUID2, empty",
+		     vcpu_ioctl_errno(vcpu, KVM_SET_CPUID2, &(struct kvm_cpuid2) { 0 }), 0);
+	EXPECT_ERRNO("KVM_SET_CPUID2",
+		     vcpu_ioctl_errno(vcpu, KVM_SET_CPUID2, intel_table()), 0);
+
+	/* The VMM's order is kept. */
+	shuffle(table, 1);
+	EXPECT_ERRNO("KVM_SET_CPUID2, again", vcpu_ioctl_errno(vcpu, KVM_SET_CPUID2, table), 0);
+	expect_table("KVM_GET_CPUID2", 3, vcpu_get_cpuid2(vcpu), table);
+	expect_guest(vcpu, table);
+
+	EXPECT_ERRNO("KVM_SET_CPUID2 after KVM_RUN, equal table",
+		     vcpu_ioctl_errno(vcpu, KVM_SET_CPUID2, table), 0);
+	EXPECT_ERRNO("KVM_SET_CPUID2 after KVM_RUN, another table",
+		     vcpu_ioctl_errno(vcpu, KVM_SET_CPUID2, intel_table()), EINVAL);
+}
+
+static void test_efault(void)
+{
+	const size_t entry = sizeof(struct kvm_cpuid_entry2);
+	struct kvm_cpuid2 *table = topology_table(), *t;
+	size_t size = sizeof(*table) + table->nent * entry;
+	/* How much of the table is mapped, the rest is not. */
+	const size_t mapped[] = { 0, 4, sizeof(*table), sizeof(*table) + 1, sizeof(*table) + entry,
+				  sizeof(*table) + entry + 20, size - 1 };
+	struct kvm_vm *vm = vm_cpuid_create_vm();
+	size_t area = 16 * 4096;
+	char *end;
+	int i;
+
+	end = mmap(NULL, area + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	TEST_ASSERT(end != MAP_FAILED, "mmap");
+	end += area;
+	TEST_ASSERT(!mprotect(end, 4096, PROT_NONE), "mprotect");
+
+	vm_set_cpuid(vm, full_table());
+	for (i = 0; i < ARRAY_SIZE(mapped); i++) {
+		t = (void *)(end - mapped[i]);
+		memcpy(t, table, mapped[i]);
+		EXPECT_ERRNO("set", __vm_set_cpuid(vm, t), EFAULT);
+		if (mapped[i])
+			t->nent = CPUID_MAX_ENTRIES;
+		EXPECT_ERRNO("get", __vm_get_cpuid(vm, t), EFAULT);
+		expect_vm_table(vm, full_table());
+	}
+
+	t = (void *)(end - size);
+	memcpy(t, table, size);
+	EXPECT_ERRNO("set, all mapped", __vm_set_cpuid(vm, t), 0);
+	expect_new_vcpu(__vm_vcpu_add(vm, 3), table);
+}
+
+/* AMX's XTILE_DATA needs arch_prctl(), which this process doesn't call. */
+static void test_eperm(void)
+{
+	struct kvm_vm *vm = vm_cpuid_create_vm(), *other = vm_cpuid_create_vm();
+	struct kvm_cpuid2 *table = topology_table(), *amx = topology_table();
+	struct kvm_vcpu *vcpu = __vm_vcpu_add(other, 0);
+
+	cpuid_put(amx, (struct kvm_cpuid_entry2) { 0xd, 0, CPUID_INDEXED, 0x7 | BIT(18) });
+
+	vm_set_cpuid(vm, table);
+	EXPECT_ERRNO("KVM_VM_SET_CPUID", __vm_set_cpuid(vm, amx), EPERM);
+	EXPECT_U32("nent", amx->nent, table->nent);
+	EXPECT_ERRNO("KVM_SET_CPUID2", vcpu_ioctl_errno(vcpu, KVM_SET_CPUID2, amx), EPERM);
+	expect_vm_table(vm, table);
+	expect_new_vcpu(__vm_vcpu_add(vm, 3), table);
+}
+
+struct simple_case {
+	const char *name;
+	void (*fn)(void);
+};
+
+static const struct simple_case simple_cases[] = {
+	{ "capability is the largest table on /dev/kvm and the VM", test_capability },
+	{ "get: -ENOENT, -E2BIG with the size, exact, larger", test_get },
+	{ "get: KVM_GET_CPUID2 with too small a table", test_get_cpuid2_size },
+	{ "get: canonical form for any order and junk", test_canonical },
+	{ "get: GET, SET, GET is a fixed point, in another VM too", test_fixed_point },
+	{ "set: KVM_GET_SUPPORTED_CPUID's table as it is", test_supported_as_is },
+	{ "set: another vCPU's KVM_GET_CPUID2 as it is", test_vcpu_table_as_is },
+	{ "set: again, the last one wins", test_last_set_wins },
+	{ "set: each VM has its own table", test_tables_are_per_vm },
+	{ "set: -EBUSY when there is a vCPU", test_set_after_vcpu },
+	{ "set: -EBUSY while a vCPU is being created", test_set_during_create },
+	{ "set: again after a failed KVM_CREATE_VCPU", test_set_after_failed_create },
+	{ "set: -EFAULT keeps the table", test_efault },
+	{ "set: -EPERM for AMX without permission keeps the table", test_eperm },
+	{ "vCPU: KVM_SET_CPUID and KVM_SET_CPUID2 are -EBUSY", test_vcpu_ioctls },
+	{ "no table: KVM_SET_CPUID2 as ever", test_no_table },
+};
+
+static void run_simple_case(const void *row)
+{
+	((const struct simple_case *)row)->fn();
+}
+
+struct header_case {
+	const char *name;
+	u32 nent;
+	u32 padding;
+	int error;
+	u32 nent_after;
+};
+
+static const struct header_case header_cases[] = {
+	{ "nent: 0 is -EINVAL", 0, 0, EINVAL, 0 },
+	{ "nent: 1 is fine", 1, 0, 0, 1 },
+	{ "nent: 256 is fine", 256, 0, 0, 256 },
+	{ "nent: 257 is -E2BIG", 257, 0, E2BIG, 256 },
+	{ "nent: UINT_MAX is -E2BIG", -1u, 0, E2BIG, 256 },
+	{ "padding: 1 is -EINVAL", 256, 1, EINVAL, 256 },
+	{ "padding: bit 31 is -EINVAL", 1, BIT(31), EINVAL, 1 },
+	{ "padding: with nent 0 is -EINVAL", 0, 1, EINVAL, 0 },
+	{ "padding: with nent 257 is -E2BIG", 257, 1, E2BIG, 256 },
+};
+
+/* Set @table, expect @error, and that the VM has the right table thereafter. */
+static void expect_set(struct kvm_cpuid2 *table, int error, u32 nent_after)
+{
+	struct kvm_vm *vm = vm_cpuid_create_vm(), *fresh = vm_cpuid_create_vm();
+	struct kvm_cpuid2 *old = topology_table();
+	u32 nent = table->nent;
+
+	/* Without an older table a failed set leaves none. */
+	EXPECT_ERRNO("first set", __vm_set_cpuid(fresh, table), error);
+	EXPECT_U32("nent after the first set", table->nent, nent_after);
+	if (error)
+		EXPECT_ERRNO("get", __vm_get_cpuid(fresh, cpuid_alloc()), ENOENT);
+
+	vm_set_cpuid(vm, old);
+	table->nent = nent;
+	EXPECT_ERRNO("second set", __vm_set_cpuid(vm, table), error);
+	EXPECT_U32("nent after the second set", table->nent, nent_after);
+	expect_vm_table(vm, error ? old : table);
+	expect_new_vcpu(__vm_vcpu_add(vm, 3), error ? old : table);
+}
+
+static void run_header_case(const void *row)
+{
+	const struct header_case *c = row;
+	struct kvm_cpuid2 *table = full_table();
+
+	/* The entry beyond the limit is there, so it's the count that KVM refuses. */
+	table->entries[CPUID_MAX_ENTRIES].function = 0x2000;
+	table->nent = c->nent;
+	table->padding = c->padding;
+	expect_set(table, c->error, c->nent_after);
+}
+
+struct entry_case {
+	const char *name;
+	/* The index of the bad entry that is to be reported, -1: the table is fine. */
+	int bad;
+	int nent;
+	struct kvm_cpuid_entry2 entries[4];
+};
+
+#define PLAIN(f)	{ .function = (f) }
+#define INDEXED(f, i)	{ .function = (f), .index = (i), .flags = CPUID_INDEXED }
+#define FLAGS(f, bits)	{ .function = (f), .flags = (bits) }
+#define PADDED(f, n)	{ .function = (f), .padding = { [n] = 1 } }
+#define WIDTH(n)	{ .function = 0x80000008, .eax = 0xff0028 | (n) << 8 }
+
+static const struct entry_case entry_cases[] = {
+	{ "entry: padding[0]", 1, 3, { PLAIN(1), PADDED(2, 0), PLAIN(3) } },
+	{ "entry: padding[1]", 1, 3, { PLAIN(1), PADDED(2, 1), PLAIN(3) } },
+	{ "entry: padding[2]", 2, 3, { PLAIN(1), PLAIN(2), PADDED(3, 2) } },
+	{ "entry: the first one is bad", 0, 2, { PADDED(1, 0), PLAIN(2) } },
+	{ "entry: flag STATEFUL_FUNC", 1, 2,
+	  { PLAIN(1), FLAGS(2, KVM_CPUID_FLAG_STATEFUL_FUNC) } },
+	{ "entry: flag STATE_READ_NEXT", 1, 2,
+	  { PLAIN(1), FLAGS(2, KVM_CPUID_FLAG_STATE_READ_NEXT) } },
+	{ "entry: unknown flag, bit 3", 1, 2, { PLAIN(1), FLAGS(2, BIT(3)) } },
+	{ "entry: unknown flag, bit 31", 1, 2, { PLAIN(1), FLAGS(2, BIT(31)) } },
+	{ "entry: known and unknown flag", 1, 2, { PLAIN(1), FLAGS(2, CPUID_INDEXED | BIT(1)) } },
+	{ "entry: same function twice", 1, 3, { PLAIN(1), PLAIN(1), PLAIN(2) } },
+	{ "entry: same function twice, apart", 3, 4, { PLAIN(5), PLAIN(6), PLAIN(1), PLAIN(5) } },
+	{ "entry: same function twice, junk index", 1, 2,
+	  { PLAIN(4), { .function = 4, .index = 1 } } },
+	{ "entry: same function and index twice", 2, 3,
+	  { INDEXED(4, 2), INDEXED(4, 1), INDEXED(4, 2) } },
+	{ "entry: indexed after plain", 1, 2, { PLAIN(4), INDEXED(4, 1) } },
+	{ "entry: plain after indexed", 2, 3, { INDEXED(4, 0), INDEXED(4, 1), PLAIN(4) } },
+	{ "entry: other indices of a function are fine", -1, 4,
+	  { INDEXED(4, 1), INDEXED(4, 0), INDEXED(4, -1u), PLAIN(3) } },
+	{ "entry: same index of other functions is fine", -1, 3,
+	  { INDEXED(4, 1), INDEXED(7, 1), INDEXED(0xd, 1) } },
+	{ "entry: lowest of several, not lowest function", 1, 4,
+	  { PLAIN(9), PADDED(8, 0), PADDED(7, 0), FLAGS(1, BIT(1)) } },
+	{ "entry: lowest of several, padding before clash", 1, 4,
+	  { PLAIN(5), PADDED(3, 0), PLAIN(5), PLAIN(1) } },
+	{ "entry: lowest of several, clash before padding", 1, 3,
+	  { PLAIN(5), PLAIN(5), PADDED(3, 0) } },
+	{ "entry: lowest of several, two clashes", 2, 4,
+	  { PLAIN(9), PLAIN(1), PLAIN(9), PLAIN(1) } },
+	{ "entry: lowest of several, flags before width", 1, 3,
+	  { PLAIN(0), FLAGS(0x80000009, BIT(2)), WIDTH(47) } },
+	{ "entry: lowest of several, width before flags", 1, 3,
+	  { PLAIN(0), WIDTH(47), FLAGS(1, BIT(2)) } },
+	{ "entry: linear-address width 0 is fine", -1, 2, { PLAIN(0), WIDTH(0) } },
+	{ "entry: linear-address width 48 is fine", -1, 2, { PLAIN(0), WIDTH(48) } },
+	{ "entry: linear-address width 57 is fine", -1, 2, { PLAIN(0), WIDTH(57) } },
+	{ "entry: linear-address width 1", 1, 2, { PLAIN(0), WIDTH(1) } },
+	{ "entry: linear-address width 47", 1, 2, { PLAIN(0), WIDTH(47) } },
+	{ "entry: linear-address width 52", 0, 2, { WIDTH(52), PLAIN(0) } },
+	{ "entry: linear-address width 64", 1, 2, { PLAIN(0), WIDTH(64) } },
+	{ "entry: linear-address width 255", 1, 2, { PLAIN(0), WIDTH(255) } },
+};
+
+static void run_entry_case(const void *row)
+{
+	const struct entry_case *c = row;
+	struct kvm_cpuid2 *table = cpuid_alloc();
+
+	table->nent = c->nent;
+	memcpy(table->entries, c->entries, sizeof(c->entries));
+	expect_set(table, c->bad < 0 ? 0 : EINVAL, c->bad < 0 ? c->nent : c->bad);
+}
+
+/* @field of a register is to be ((id >> id_shift) & id_mask) << shift. */
+struct field_case {
+	const char *name;
+	u32 function, index;
+	int reg;
+	u32 field;
+	u32 id_mask;
+	int shift, id_shift;
+};
+
+static const struct field_case field_cases[] = {
+	{ "field: 0x1 EBX[31:24]", 0x1, 0, KVM_CPUID_EBX, 0xff000000, 0xff, 24 },
+	{ "field: 0xB.0 EDX", 0xb, 0, KVM_CPUID_EDX, -1u, -1u },
+	{ "field: 0xB.1 EDX", 0xb, 1, KVM_CPUID_EDX, -1u, -1u },
+	{ "field: 0xB.2 EDX, undefined", 0xb, 2, KVM_CPUID_EDX, -1u, -1u },
+	{ "field: 0xB.0xffffffff EDX, undefined", 0xb, -1u, KVM_CPUID_EDX, -1u, -1u },
+	{ "field: 0x1F.0 EDX", 0x1f, 0, KVM_CPUID_EDX, -1u, -1u },
+	{ "field: 0x1F.2 EDX", 0x1f, 2, KVM_CPUID_EDX, -1u, -1u },
+	{ "field: 0x1F.3 EDX, undefined", 0x1f, 3, KVM_CPUID_EDX, -1u, -1u },
+	{ "field: 0x80000026.0 EDX", 0x80000026, 0, KVM_CPUID_EDX, -1u, -1u },
+	{ "field: 0x80000026.1 EDX", 0x80000026, 1, KVM_CPUID_EDX, -1u, -1u },
+	{ "field: 0x8000001E EAX", 0x8000001e, 0, KVM_CPUID_EAX, -1u, -1u },
+	/* topology_entries has 2 threads per core, 2 nodes, 6 bits for a package. */
+	{ "field: 0x8000001E EBX[7:0], core ID", 0x8000001e, 0, KVM_CPUID_EBX, 0xff, 0xf, 0, 1 },
+	{ "field: 0x8000001E ECX[7:0], node ID", 0x8000001e, 0, KVM_CPUID_ECX, 0xff, 0xff, 0, 5 },
+};
+
+static void run_field_case(const void *row)
+{
+	const struct field_case *c = row;
+	struct kvm_cpuid2 *table = topology_table();
+	struct kvm_vm *vm = vm_cpuid_create_vm();
+	struct kvm_vcpu *vcpu;
+	int i;
+
+	vm_set_cpuid(vm, table);
+	for (i = 0; i < nr_ids; i++) {
+		vcpu = __vm_vcpu_add(vm, all_ids[i]);
+		expect_reg(vcpu, c->function, c->index, c->reg, c->field,
+			   ((all_ids[i] >> c->id_shift) & c->id_mask) << c->shift);
+		expect_new_vcpu(vcpu, table);
+		expect_guest_agrees(vcpu);
+	}
+}
+
+struct shape_case {
+	const char *name;
+	u32 size_ecx;
+	bool no_size;
+};
+
+static const struct shape_case shape_cases[] = {
+	{ "0x8000001E: package width 8", 0x8001 },
+	{ "0x8000001E: package width 15", 0xf000 },
+	{ "0x8000001E: package width 2, less than some node bits", 0x20ff },
+	{ "0x8000001E: package of 256 threads", 0x00ff },
+	{ "0x8000001E: package of 10 threads", 0x0009 },
+	{ "0x8000001E: package of 1 thread", 0x0000 },
+	{ "0x8000001E: without 0x80000008", 0, true },
+};
+
+/* The formulas, for each number of threads per core and of nodes. */
+static void run_shape_case(const void *row)
+{
+	static const u32 threads[] = { 1, 2, 3, 8, 256 }, nodes[] = { 1, 2, 3, 8 };
+	const struct shape_case *c = row;
+	struct kvm_cpuid_entry2 e = { .function = 0x8000001e, .eax = -1u, .edx = 0x1234 };
+	struct kvm_vcpu *vcpu;
+	struct kvm_cpuid2 *t;
+	struct kvm_vm *vm;
+	int i, j, k;
+
+	for (i = 0; i < ARRAY_SIZE(threads); i++) {
+		for (j = 0; j < ARRAY_SIZE(nodes); j++) {
+			t = small_table(0x1f, "AuthenticAMD");
+			cpuid_find(t, 0x80000008, 0)->ecx = c->size_ecx;
+			if (c->no_size)
+				cpuid_drop(t, 0x80000008, 0);
+			e.ebx = 0xfeed00ff | (threads[i] - 1) << 8;
+			e.ecx = 0xfeed00ff | (nodes[j] - 1) << 8;
+			cpuid_put(t, e);
+
+			vm = vm_cpuid_create_vm();
+			vm_set_cpuid(vm, t);
+			for (k = 0; k < nr_ids; k++) {
+				vcpu = __vm_vcpu_add(vm, all_ids[k]);
+				expect_new_vcpu(vcpu, t);
+				expect_guest_agrees(vcpu);
+			}
+			kvm_vm_free(vm);
+			free(t);
+		}
+	}
+}
+
+/* What CPUID returns for a function and index that may not be in the table. */
+struct range_case {
+	const char *name;
+	const char *vendor;
+	u32 max_basic;
+	u32 function, index;
+	/* All zero, or 0 0 index[7:0] id, or this entry as the vCPU has it. */
+	enum { ZERO, UNDEFINED, ENTRY } result;
+	u32 entry, entry_index;
+	bool drop;
+	u32 drop_function, drop_index;
+};
+
+#define INTEL	"GenuineIntel"
+#define AMD	"AuthenticAMD"
+
+static const struct range_case range_cases[] = {
+	{ "range: AMD, basic", AMD, 0x1f, 0x12345678, 0, ZERO },
+	{ "range: AMD, hypervisor", AMD, 0xb, 0x40000000, 1, ZERO },
+	{ "range: AMD, extended", AMD, 0x1f, 0x8fffffff, 0, ZERO },
+	{ "range: Hygon, basic", "HygonGenuine", 0xb, 0x12345678, 0, ZERO },
+	{ "range: Intel, hole", INTEL, 0x1f, 0x2, 0, ZERO },
+	{ "range: Intel, basic to 0xB.0", INTEL, 0xb, 0x12345678, 0, ENTRY, 0xb, 0 },
+	{ "range: Intel, basic to 0xB.1", INTEL, 0xb, 0x3fffffff, 1, ENTRY, 0xb, 1 },
+	{ "range: Intel, basic to 0xB.9", INTEL, 0xb, 0x7fffffff, 9, UNDEFINED },
+	{ "range: Intel, basic to 0x1F.2", INTEL, 0x1f, 0x12345678, 2, ENTRY, 0x1f, 2 },
+	{ "range: Intel, basic to 0x1F.0x142", INTEL, 0x1f, 0x12345678, 0x142, UNDEFINED },
+	{ "range: Intel, hypervisor to 0xB.1", INTEL, 0xb, 0x40000000, 1, ENTRY, 0xb, 1 },
+	{ "range: Intel, hypervisor to 0x1F.7", INTEL, 0x1f, 0x40000100, 7, UNDEFINED },
+	{ "range: Intel, extended to 0xB.0", INTEL, 0xb, 0x80000027, 0, ENTRY, 0xb, 0 },
+	{ "range: Intel, Centaur to 0x1F.1", INTEL, 0x1f, 0xc0000000, 1, ENTRY, 0x1f, 1 },
+	{ "range: Centaur's vendor is as Intel", "CentaurHauls", 0xb, 0x20, 0, ENTRY, 0xb, 0 },
+	{ "range: Intel, to 0x1", INTEL, 0x1, 0x12345678, 5, ENTRY, 0x1, 0 },
+	{ "range: Intel, to 0x7.0", INTEL, 0x7, 0x12345678, 0, ENTRY, 0x7, 0 },
+	{ "range: Intel, to 0xD.0", INTEL, 0xd, 0x12345678, 0, ENTRY, 0xd, 0 },
+	{ "range: Intel, to 0xD.1", INTEL, 0xd, 0x12345678, 1, ENTRY, 0xd, 1 },
+	{ "range: Intel, to undefined 0xD.2", INTEL, 0xd, 0x12345678, 2, ZERO },
+	{ "range: Intel, to 0x8000001E", INTEL, 0x8000001e, 0xc0000000, 0, ENTRY, 0x8000001e, 0 },
+	{ "range: Intel, to 0x80000026.1", INTEL, 0x80000026, 0xc0000000, 1, ENTRY, 0x80000026, 1 },
+	{ "range: in the table, but beyond its maximum", INTEL, 0xb, 0x1f, 2, ENTRY, 0x1f, 2 },
+	{ "range: 0xB.9, AMD", AMD, 0x1f, 0xb, 9, UNDEFINED },
+	{ "range: 0xB.0xffffffff, Intel", INTEL, 0x1f, 0xb, -1u, UNDEFINED },
+	{ "range: 0x1F.3, AMD", AMD, 0x1f, 0x1f, 3, UNDEFINED },
+	{ "range: 0xB.9 without 0xB.1", INTEL, 0x1f, 0xb, 9, ZERO, 0, 0, true, 0xb, 1 },
+	{ "range: 0x1F.9 without 0x1F.1", AMD, 0x1f, 0x1f, 9, ZERO, 0, 0, true, 0x1f, 1 },
+	{ "range: 0xB.0 absent, 0xB.1 present", AMD, 0x1f, 0xb, 0, UNDEFINED, 0, 0, true, 0xb, 0 },
+	{ "range: 0x80000026.7, AMD", AMD, 0x1f, 0x80000026, 7, ZERO },
+	{ "range: 0x80000026.7, Intel", INTEL, 0x1f, 0x80000026, 7, ZERO },
+	{ "range: no leaf 0", INTEL, 0xb, 0x12345678, 0, ZERO, 0, 0, true, 0, 0 },
+};
+
+static void run_range_case(const void *row)
+{
+	const struct range_case *c = row;
+	struct kvm_cpuid2 *table = small_table(c->max_basic, c->vendor);
+	struct kvm_cpuid_entry2 seen, expected;
+	struct kvm_vcpu *vcpu[NR_TWINS];
+	struct kvm_vm *vm[NR_TWINS];
+	struct kvm_cpuid2 *own;
+	int i, twin;
+
+	if (c->drop)
+		cpuid_drop(table, c->drop_function, c->drop_index);
+
+	create_vms(vm, table);
+	for (i = 0; i < nr_ids; i++) {
+		own = expected_cpuid(table, all_ids[i]);
+		memset(&expected, 0, sizeof(expected));
+		if (c->result == ENTRY) {
+			expected = *cpuid_find(own, c->entry, c->entry_index);
+		} else if (c->result == UNDEFINED) {
+			expected.ecx = c->index & 0xff;
+			expected.edx = all_ids[i];
+		}
+		expected.function = c->function;
+		expected.index = c->index;
+		expected.flags = 0;
+
+		/* That the twin agrees shows that it is not just this test's opinion. */
+		create_twins(vm, all_ids[i], table, vcpu);
+		for (twin = 0; twin < NR_TWINS; twin++) {
+			memset(&seen, 0, sizeof(seen));
+			seen.function = c->function;
+			seen.index = c->index;
+			guest_cpuid(vcpu[twin], &seen, 1);
+			expect_entry(twin == UNDER_TABLE ? "guest" : "twin's guest", all_ids[i],
+				     &seen, &expected);
+		}
+		free(own);
+	}
+}
+
+/* A guest's write toggles bits in a register, and that shows in a field. */
+struct runtime_case {
+	const char *name;
+	struct kvm_cpuid2 *(*table)(void);
+	/* What the supported table has to have. */
+	u32 need_function;
+	int need_reg;
+	u32 need_bit;
+	/* CR4 if it has no number. */
+	u32 msr;
+	u64 bits;
+	/* Where it shows, and the field's value with the bits clear and set. */
+	u32 function, index;
+	int reg;
+	u32 bit;
+	bool value[2];
+	u64 disabled_quirks;
+};
+
+static const struct runtime_case runtime_cases[] = {
+	{ "run time: OSXSAVE follows CR4", supported_table, 0x1, KVM_CPUID_ECX, BIT_XSAVE,
+	  0, BIT(18), 0x1, 0, KVM_CPUID_ECX, BIT_OSXSAVE, { 0, 1 } },
+	{ "run time: OSPKE follows CR4", supported_table, 0x7, KVM_CPUID_ECX, BIT_PKU,
+	  0, BIT(22), 0x7, 0, KVM_CPUID_ECX, BIT_OSPKE, { 0, 1 } },
+	{ "run time: APIC follows its base MSR", supported_table, 0x1, KVM_CPUID_EDX, BIT_APIC,
+	  MSR_IA32_APICBASE, BIT(11), 0x1, 0, KVM_CPUID_EDX, BIT_APIC, { 0, 1 } },
+	{ "run time: MWAIT follows MISC_ENABLE without the quirk", supported_table,
+	  0x1, KVM_CPUID_ECX, BIT_SSE3, MSR_IA32_MISC_ENABLE, MSR_IA32_MISC_ENABLE_MWAIT,
+	  0x1, 0, KVM_CPUID_ECX, BIT_MWAIT, { 0, 1 }, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT },
+	{ "run time: MWAIT is the table's with the quirk", supported_table,
+	  0x1, KVM_CPUID_ECX, BIT_SSE3, MSR_IA32_MISC_ENABLE, MSR_IA32_MISC_ENABLE_MWAIT,
+	  0x1, 0, KVM_CPUID_ECX, BIT_MWAIT, { 0, 0 } },
+	{ "run time: MWAIT is the table's with the quirk, set", mwait_table,
+	  0x1, KVM_CPUID_ECX, BIT_SSE3, MSR_IA32_MISC_ENABLE, MSR_IA32_MISC_ENABLE_MWAIT,
+	  0x1, 0, KVM_CPUID_ECX, BIT_MWAIT, { 1, 1 } },
+	{ "run time: RTM is hidden by TSX_CTRL", supported_table, 0x7, KVM_CPUID_EBX, BIT_RTM,
+	  MSR_IA32_TSX_CTRL, TSX_CTRL_CPUID_CLEAR, 0x7, 0, KVM_CPUID_EBX, BIT_RTM, { 1, 0 } },
+	{ "run time: Hyper-V's MSR shows the invariant TSC", hyperv_invtsc_table,
+	  0x40000003, KVM_CPUID_EAX, BIT_HV_INVTSC, MSR_HV_INVTSC_CONTROL, 1,
+	  0x80000007, 0, KVM_CPUID_EDX, BIT_INVTSC, { 0, 1 } },
+};
+
+static void guest_write(struct kvm_vcpu *vcpu, u32 op, u32 ecx, u64 value)
+{
+	struct guest_op guest_op = {
+		.op = op,
+		.eax = value,
+		.ecx = ecx,
+		.edx = value >> 32,
+	};
+
+	guest_run(vcpu, &guest_op, 1);
+}
+
+static void run_runtime_case(const void *row)
+{
+	const struct runtime_case *c = row;
+	struct kvm_vcpu *vcpu[NR_TWINS], *bystander;
+	struct kvm_cpuid2 *table, *before;
+	struct kvm_vm *vm[NR_TWINS];
+	struct kvm_cpuid_entry2 *e;
+	int i, twin;
+	u64 value;
+
+	/* Hyper-V's leaves can't be asked for without this. */
+	if (c->table == hyperv_invtsc_table && !kvm_has_cap(KVM_CAP_SYS_HYPERV_CPUID))
+		skip_case("no Hyper-V emulation");
+
+	table = c->table();
+	e = cpuid_find(table, c->need_function, 0);
+	if (!e || !(cpuid_reg(e, c->need_reg) & c->need_bit))
+		skip_case("feature isn't supported");
+
+	create_vms(vm, table);
+	for (twin = 0; twin < NR_TWINS && c->disabled_quirks; twin++)
+		vm_enable_cap(vm[twin], KVM_CAP_DISABLE_QUIRKS2, c->disabled_quirks);
+	create_twins(vm, 300, table, vcpu);
+	bystander = vcpu[UNDER_TABLE];
+	before = vcpu_get_cpuid2(bystander);
+	create_twins(vm, 0, table, vcpu);
+
+	for (i = 0; i < 5; i++) {
+		for (twin = 0; twin < NR_TWINS; twin++) {
+			value = c->msr ? vcpu_get_msr(vcpu[twin], c->msr) : 0;
+			value = i & 1 ? value | c->bits : value & ~c->bits;
+			guest_write(vcpu[twin], c->msr ? GUEST_OP_WRMSR : GUEST_OP_SET_CR4,
+				    c->msr, value);
+		}
+		expect_reg(vcpu[UNDER_TABLE], c->function, c->index, c->reg, c->bit,
+			   c->value[i & 1] ? c->bit : 0);
+		expect_same_guest(vcpu, table);
+		expect_guest_agrees(vcpu[UNDER_TABLE]);
+
+		/* The table is shared, what is in it for this vCPU isn't. */
+		expect_table("bystander", bystander->id, vcpu_get_cpuid2(bystander), before);
+		expect_guest(bystander, before);
+		expect_vm_table(vm[UNDER_TABLE], table);
+	}
+}
+
+/* What XSAVE needs for x87, SSE and AVX state, by the host's own enumeration. */
+static void test_xcr0(void)
+{
+	struct kvm_cpuid2 *table = supported_table();
+	struct kvm_cpuid_entry2 *xcr0 = cpuid_find(table, 0xd, 0);
+	struct kvm_cpuid_entry2 *compact = cpuid_find(table, 0xd, 1);
+	struct kvm_cpuid_entry2 *avx = cpuid_find(table, 0xd, 2);
+	struct kvm_vcpu *vcpu[NR_TWINS];
+	struct kvm_vm *vm[NR_TWINS];
+	int twin;
+
+	if (!xcr0 || !avx || (xcr0->eax & 7) != 7)
+		skip_case("no AVX state");
+
+	create_vms(vm, table);
+	create_twins(vm, 1, table, vcpu);
+	expect_reg(vcpu[UNDER_TABLE], 0xd, 0, KVM_CPUID_EBX, -1u, XSTATE_MIN_SIZE);
+
+	for (twin = 0; twin < NR_TWINS; twin++) {
+		guest_write(vcpu[twin], GUEST_OP_SET_CR4, 0, BIT(18));
+		guest_write(vcpu[twin], GUEST_OP_XSETBV, 0, 7);
+	}
+	expect_reg(vcpu[UNDER_TABLE], 0xd, 0, KVM_CPUID_EBX, -1u, avx->ebx + avx->eax);
+	if (compact && (compact->eax & (BIT_XSAVEC | BIT_XSAVES)))
+		expect_reg(vcpu[UNDER_TABLE], 0xd, 1, KVM_CPUID_EBX, -1u,
+			   XSTATE_MIN_SIZE + avx->eax);
+	expect_same_guest(vcpu, table);
+	expect_guest_agrees(vcpu[UNDER_TABLE]);
+	expect_vm_table(vm[UNDER_TABLE], table);
+}
+
+static void test_pv_unhalt(void)
+{
+	struct kvm_cpuid2 *table = supported_table();
+	struct kvm_cpuid_entry2 *e = cpuid_find(table, 0x40000001, 0);
+	struct kvm_vcpu *vcpu[NR_TWINS];
+	struct kvm_vm *vm[NR_TWINS];
+	int disable, twin;
+
+	if (!e || !(e->eax & BIT_PV_UNHALT) ||
+	    !(kvm_check_cap(KVM_CAP_X86_DISABLE_EXITS) & KVM_X86_DISABLE_EXITS_HLT))
+		skip_case("no PV_UNHALT, or HLT always exits");
+
+	for (disable = 0; disable < 2; disable++) {
+		create_vms(vm, table);
+		for (twin = 0; twin < NR_TWINS && disable; twin++)
+			vm_enable_cap(vm[twin], KVM_CAP_X86_DISABLE_EXITS,
+				      KVM_X86_DISABLE_EXITS_HLT);
+		create_twins(vm, 1, table, vcpu);
+		expect_reg(vcpu[UNDER_TABLE], 0x40000001, 0, KVM_CPUID_EAX, BIT_PV_UNHALT,
+			   disable ? 0 : BIT_PV_UNHALT);
+		expect_same_guest(vcpu, table);
+		expect_guest_agrees(vcpu[UNDER_TABLE]);
+		expect_vm_table(vm[UNDER_TABLE], table);
+	}
+}
+
+static void expect_xen_table(struct kvm_vm *vm, u32 ebx)
+{
+	struct kvm_cpuid2 *t = vm_get_cpuid(vm);
+
+	EXPECT_U32("Xen EBX in the VM's table", cpuid_find(t, 0x40000204, 0)->ebx, ebx);
+	free(t);
+}
+
+static void test_xen_vcpu_id(void)
+{
+	struct kvm_xen_vcpu_attr attr = { .type = KVM_XEN_VCPU_ATTR_TYPE_VCPU_ID };
+	struct kvm_cpuid2 *table;
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
+	int valid, i;
+
+	if (!(kvm_check_cap(KVM_CAP_XEN_HVM) & KVM_XEN_HVM_CONFIG_EVTCHN_SEND))
+		skip_case("no Xen vCPU id");
+
+	for (valid = 0; valid < 2; valid++) {
+		table = xen_table();
+		if (!valid)
+			cpuid_find(table, 0x40000204, 0)->eax &= ~BIT_XEN_VCPU_ID;
+		vm = vm_cpuid_create_vm();
+		vm_set_cpuid(vm, table);
+		expect_xen_table(vm, valid ? 0 : 0xdeadbeef);
+
+		for (i = 0; i < 3; i++) {
+			vcpu = __vm_vcpu_add(vm, all_ids[i]);
+			vcpu_ioctl(vcpu, KVM_XEN_VCPU_GET_ATTR, &attr);
+			expect_reg(vcpu, 0x40000204, 0, KVM_CPUID_EBX, -1u,
+				   valid ? attr.u.vcpu_id : 0xdeadbeef);
+
+			attr.u.vcpu_id = 77 + i;
+			vcpu_ioctl(vcpu, KVM_XEN_VCPU_SET_ATTR, &attr);
+			expect_reg(vcpu, 0x40000204, 0, KVM_CPUID_EBX, -1u,
+				   valid ? 77 + i : 0xdeadbeef);
+			expect_guest_agrees(vcpu);
+		}
+		kvm_vm_free(vm);
+	}
+}
+
+/* Without an in-kernel local APIC there is none to be seen. */
+static void test_no_apic(void)
+{
+	struct kvm_cpuid2 *table = topology_table(), *t;
+	struct kvm_vm *vm = vm_create_barebones();
+	struct kvm_vcpu *vcpu;
+	u32 edx = cpuid_find(table, 0x1, 0)->edx & ~BIT_APIC;
+
+	vm_set_cpuid(vm, table);
+	vcpu = __vm_vcpu_add(vm, 3);
+	t = vcpu_get_cpuid2(vcpu);
+	EXPECT_U32("0x1 EDX", cpuid_find(t, 0x1, 0)->edx, edx);
+}
+
+static const struct simple_case more_cases[] = {
+	{ "run time: XCR0 makes 0xD.0 and 0xD.1 EBX", test_xcr0 },
+	{ "run time: PV_UNHALT goes when HLT doesn't exit", test_pv_unhalt },
+	{ "run time: Xen's vCPU id", test_xen_vcpu_id },
+	{ "run time: APIC is clear without in-kernel local APIC", test_no_apic },
+};
+
+struct state_ioctl {
+	const char *name;
+	unsigned long cmd;
+	size_t size;
+};
+
+#define STATE(cmd, type)	{ #cmd, cmd, sizeof(type) }
+
+static const struct state_ioctl state_ioctls[] = {
+	STATE(KVM_GET_SREGS2, struct kvm_sregs2),
+	STATE(KVM_GET_LAPIC, struct kvm_lapic_state),
+	STATE(KVM_GET_XCRS, struct kvm_xcrs),
+	STATE(KVM_GET_DEBUGREGS, struct kvm_debugregs),
+	STATE(KVM_GET_MP_STATE, struct kvm_mp_state),
+	STATE(KVM_GET_VCPU_EVENTS, struct kvm_vcpu_events),
+	STATE(KVM_GET_FPU, struct kvm_fpu),
+	STATE(KVM_GET_XSAVE, struct kvm_xsave),
+};
+
+/* 0 or 1 as from KVM_GET_MSRS: how many MSRs were read. */
+static int get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value)
+{
+	struct {
+		struct kvm_msrs header;
+		struct kvm_msr_entry entry;
+	} msrs = { { .nmsrs = 1 }, { .index = index } };
+	int r;
+
+	r = ioctl(vcpu->fd, KVM_GET_MSRS, &msrs);
+	*value = msrs.entry.data;
+	return r;
+}
+
+/* These count time. */
+static bool is_clock(u32 msr)
+{
+	return msr == MSR_IA32_TSC || msr == MSR_IA32_APERF || msr == MSR_IA32_MPERF ||
+	       msr == 0x40000010 || msr == 0x40000020;
+}
+
+/* No state but RDX, by design, tells a new vCPU from its twin. */
+static void expect_same_state(struct kvm_vcpu *vcpu[NR_TWINS], const struct kvm_cpuid2 *table)
+{
+	const struct kvm_msr_list *msrs = kvm_get_msr_index_list();
+	struct kvm_cpuid_entry2 *leaf1 = cpuid_find((struct kvm_cpuid2 *)table, 0x1, 0);
+	static char state[NR_TWINS][8192];
+	struct kvm_regs regs[NR_TWINS];
+	u64 value[NR_TWINS];
+	int i, r[NR_TWINS];
+	size_t byte;
+
+	vcpu_regs_get(vcpu[UNDER_TABLE], &regs[UNDER_TABLE]);
+	vcpu_regs_get(vcpu[WITH_COPY], &regs[WITH_COPY]);
+	EXPECT_U32("RDX", regs[UNDER_TABLE].rdx, leaf1 ? leaf1->eax : 0x600);
+	regs[UNDER_TABLE].rdx = regs[WITH_COPY].rdx;
+	EXPECT(!memcmp(&regs[UNDER_TABLE], &regs[WITH_COPY], sizeof(regs[0])),
+	       "vCPU %u: registers differ", vcpu[0]->id);
+
+	for (i = 0; i < ARRAY_SIZE(state_ioctls); i++) {
+		const struct state_ioctl *s = &state_ioctls[i];
+
+		memset(state, 0, sizeof(state));
+		r[0] = ioctl(vcpu[0]->fd, s->cmd, state[0]);
+		r[1] = ioctl(vcpu[1]->fd, s->cmd, state[1]);
+		EXPECT(!r[0] && !r[1], "%s: %d and %d", s->name, r[0], r[1]);
+		for (byte = 0; byte < s->size && state[0][byte] == state[1][byte]; byte++)
+			;
+		EXPECT(byte == s->size, "vCPU %u: %s differs at byte %zu: 0x%02x and 0x%02x",
+		       vcpu[0]->id, s->name, byte, (u8)state[0][byte], (u8)state[1][byte]);
+	}
+
+	for (i = 0; i < msrs->nmsrs; i++) {
+		if (is_clock(msrs->indices[i]))
+			continue;
+		r[0] = get_msr(vcpu[0], msrs->indices[i], &value[0]);
+		r[1] = get_msr(vcpu[1], msrs->indices[i], &value[1]);
+		EXPECT(r[0] == r[1] && value[0] == value[1],
+		       "vCPU %u: MSR 0x%x: %d, 0x%llx and %d, 0x%llx", vcpu[0]->id,
+		       msrs->indices[i], r[0], (unsigned long long)value[0],
+		       r[1], (unsigned long long)value[1]);
+	}
+}
+
+struct twin_case {
+	const char *name;
+	struct kvm_cpuid2 *(*table)(void);
+};
+
+static const struct twin_case twin_cases[] = {
+	{ "twins: KVM_GET_SUPPORTED_CPUID", supported_table },
+	{ "twins: with topology leaves", topology_table },
+	{ "twins: with Hyper-V", hyperv_table },
+	{ "twins: with Xen", xen_table },
+	{ "twins: Intel's vendor", intel_table },
+	{ "twins: topology leaves without an index", plain_topology_table },
+	{ "twins: 256 entries", full_table },
+	{ "twins: a single entry", single_entry_table },
+};
+
+static void run_twin_case(const void *row)
+{
+	const struct twin_case *c = row;
+	struct kvm_vcpu *vcpu[NR_TWINS];
+	struct kvm_vm *vm[NR_TWINS];
+	struct kvm_cpuid2 *table, *copy;
+	u64 index;
+	int i;
+
+	if (c->table == hyperv_table && !kvm_has_cap(KVM_CAP_SYS_HYPERV_CPUID))
+		skip_case("no Hyper-V emulation");
+
+	table = c->table();
+	create_vms(vm, table);
+	for (i = 0; i < nr_ids; i++) {
+		create_twins(vm, all_ids[i], table, vcpu);
+		copy = vcpu_get_cpuid2(vcpu[WITH_COPY]);
+		/* That id is not the VMM's to patch before it told KVM. */
+		if (c->table != xen_table)
+			expect_table("twin", all_ids[i], vcpu_get_cpuid2(vcpu[UNDER_TABLE]), copy);
+		expect_same_state(vcpu, table);
+
+		if (c->table == hyperv_table) {
+			struct guest_op rdmsr = { GUEST_OP_RDMSR, .ecx = MSR_HV_VP_INDEX };
+
+			EXPECT(get_msr(vcpu[UNDER_TABLE], MSR_HV_VP_INDEX, &index) == 1 &&
+			       index == i, "VP_INDEX: expected %d, got %d", i, (int)index);
+			guest_run(vcpu[UNDER_TABLE], &rdmsr, 1);
+			EXPECT_U32("guest's VP_INDEX", rdmsr.eax, i);
+		}
+		expect_same_guest(vcpu, copy);
+		free(copy);
+	}
+}
+
+/* Every row begins with the name of its case. */
+struct case_set {
+	void (*run)(const void *row);
+	const void *rows;
+	size_t row_size;
+	int nr;
+};
+
+#define CASES(run, rows)	{ run, rows, sizeof((rows)[0]), ARRAY_SIZE(rows) }
+
+static const struct case_set case_sets[] = {
+	CASES(run_simple_case, simple_cases),
+	CASES(run_header_case, header_cases),
+	CASES(run_entry_case, entry_cases),
+	CASES(run_field_case, field_cases),
+	CASES(run_shape_case, shape_cases),
+	CASES(run_range_case, range_cases),
+	CASES(run_runtime_case, runtime_cases),
+	CASES(run_simple_case, more_cases),
+	CASES(run_twin_case, twin_cases),
+};
+
+/*
+ * A process for each case: one that hangs or dies in a TEST_ASSERT() fails alone,
+ * and none has to clean up.
+ */
+static void run_case(void (*run)(const void *row), const void *row)
+{
+	const char *name = *(const char *const *)row;
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	TEST_ASSERT(pid >= 0, "fork");
+	if (!pid) {
+		alarm(CASE_TIMEOUT_S);
+		run(row);
+		if (nr_failures)
+			ksft_print_msg("%d expectations failed\n", nr_failures);
+		exit(nr_failures ? KSFT_FAIL : KSFT_PASS);
+	}
+	TEST_ASSERT(waitpid(pid, &status, 0) == pid, "waitpid");
+
+	if (WIFSIGNALED(status))
+		ksft_print_msg("%s\n", WTERMSIG(status) == SIGALRM ? "hangs" : "crashed");
+	if (WIFEXITED(status) && WEXITSTATUS(status) == KSFT_SKIP)
+		ksft_test_result_skip("%s\n", name);
+	else
+		ksft_test_result(WIFEXITED(status) && !WEXITSTATUS(status), "%s\n", name);
+}
+
+int main(void)
+{
+	int i, j, nr_cases = 0;
+
+	setlinebuf(stdout);
+	TEST_REQUIRE(kvm_has_cap(KVM_CAP_VM_CPUID));
+
+	while (nr_ids < ARRAY_SIZE(all_ids) &&
+	       all_ids[nr_ids] < kvm_check_cap(KVM_CAP_MAX_VCPU_ID))
+		nr_ids++;
+
+	ksft_print_header();
+	for (i = 0; i < ARRAY_SIZE(case_sets); i++)
+		nr_cases += case_sets[i].nr;
+	ksft_set_plan(nr_cases);
+
+	for (i = 0; i < ARRAY_SIZE(case_sets); i++) {
+		const struct case_set *set = &case_sets[i];
+
+		for (j = 0; j < set->nr; j++)
+			run_case(set->run, set->rows + j * set->row_size);
+	}
+
+	ksft_finished();
+}

@@ -1,0 +1,119 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # what is set here is used where this is sourced
+#
+# What the scripts share: where things are, one form of error line, one way to
+# run long work.  Sourced, never run:  . "$(dirname "$0")/../scripts/lib.sh"
+#
+# Environment: K         kernel series (default 7.3)
+#              VARIANT   patched (default), or stock for the untouched source
+#              KERNEL_SRC  a kernel tree to use instead of the distribution's
+
+set -euo pipefail
+
+# The user's git settings and locale must not change what is built or written.
+export LC_ALL=C GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
+
+me=${0##*/}
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/kvm-vm-cpuid
+log_dir=$top/build/log
+
+# Whatever ends this script, nothing half-done stays behind.
+child='' leftovers=()
+on_exit() {
+	[[ -z $child ]] || kill "$child" 2>/dev/null || :
+	[[ ${#leftovers[@]} -eq 0 ]] || rm -rf "${leftovers[@]}"
+}
+trap on_exit EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+say() { printf '%s: %s\n' "$me" "$*" >&2; }
+die() { say "$@"; exit 1; }
+
+# select_kernel - check K and VARIANT, and set what depends on them
+select_kernel() {
+	K=${K:-7.3}
+	VARIANT=${VARIANT:-patched}
+	export K VARIANT
+	patches=$top/linux/patches/$K
+	build=$top/build/$K/$VARIANT
+	tree=$build/linux
+
+	[[ $K =~ ^[0-9]+\.[0-9]+$ && -f $patches/BASE ]] ||
+		die "no patches for kernel series '$K'; K can be:" \
+		    "$(cd "$top/linux/patches" && echo */ | tr -d /)"
+	[[ $VARIANT == patched || $VARIANT == stock ]] ||
+		die "unknown VARIANT '$VARIANT'; it can be: patched stock"
+
+	package='' suites='' version='' sha256=''
+	# shellcheck source=linux/patches/7.3/BASE
+	. "$patches/BASE"
+}
+
+# lock NAME - one process at a time from here on, until this script ends
+lock() {
+	local fd
+	mkdir -p "$(dirname "$1")"
+	exec {fd}>"$1.lock"
+	flock -n "$fd" && return
+	say "waiting for another run that holds $1.lock"
+	flock -w 3600 "$fd" || die "still locked after an hour; end the other run, then try again"
+}
+
+# need_space MIB DIR - fail before the disk is full, not after
+need_space() {
+	local free
+	mkdir -p "$2" || die "cannot make $2; is the disk full or read-only?"
+	free=$(df -Pm "$2" | awk 'NR == 2 { print $4 }')
+	[[ $free -ge $1 ]] ||
+		die "$2 has $free MiB free and $1 are needed; free some space, or set XDG_CACHE_HOME"
+}
+
+# step NAME WHAT TIMEOUT COMMAND... - run COMMAND with its output in NAME.log; say
+# what is done, every ten seconds how far it is, and at the end how long it took
+step() {
+	local log=$log_dir/$1.log what=$2 limit=$3 rc=0 from=$SECONDS tick=$SECONDS
+	shift 3
+	mkdir -p "$log_dir"
+	say "$what (log: ${log#"$top"/})"
+	timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null &
+	child=$!
+	while kill -0 "$child" 2>/dev/null; do
+		sleep 0.2
+		if (( SECONDS - tick >= 10 )); then
+			tick=$SECONDS
+			say "  $((SECONDS - from)) s: $(tail -n 1 "$log" | tr '\t' ' ' | cut -c1-100)"
+		fi
+	done
+	wait "$child" || rc=$?
+	child=
+	case $rc in
+	0) say "  done in $((SECONDS - from)) s" ;;
+	124 | 137) say "$what: gave up after $limit s; see $log"; return 1 ;;
+	*) tail -n 5 "$log" >&2; return 1 ;;
+	esac
+}
+
+# source_key - names the pristine source, without unpacking it
+# Run after scripts/fetch: the archive may have had another version than BASE's.
+source_key() {
+	if [[ -z ${KERNEL_SRC:-} ]]; then
+		cat "$cache/deb/$sha256/sha256"
+	elif git -C "$KERNEL_SRC" rev-parse -q --verify 'HEAD^{tree}' 2>/dev/null; then
+		:
+	else
+		(cd "$KERNEL_SRC" && find . -type f -printf '%P %s %T@\n' | sort) | sha256sum | cut -d' ' -f1
+	fi
+}
+
+# new_files - the files of ours that stand at their kernel paths under linux/
+new_files() {
+	(cd "$top/linux" && find . -path ./patches -prune -o -type f ! -name '.*' ! -name '*~' -printf '%P\n' | sort)
+}
+
+# patch_key - names what is done to the source, apart from the new files
+patch_key() {
+	[[ $VARIANT == patched ]] || { echo none; return; }
+	(cd "$patches" && find . -name '*.patch' | sort | xargs -r sha256sum) | sha256sum | cut -d' ' -f1
+}

@@ -1,0 +1,220 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What needs KVM_VM_SET_CPUID: run by tests/kvm-cpuid in the emulated machine,
+# with busybox. kvm-cpuid is in PATH; beside this script are tap.sh, demo.sh,
+# epyc.txt and xeon.txt.
+
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck disable=SC1091
+. "$here/tap.sh"
+dir=$(mktemp -d) && cd "$dir" || exit 1
+cp "$here/epyc.txt" "$here/xeon.txt" .
+ids=0,1,4,300
+
+entry() # LEAF SUBLEAF [EAX]
+{
+	printf '   0x%08x 0x%02x: eax=0x%08x ebx=0x00000000 ecx=0x00000000 edx=0x00000000\n' \
+		"$1" "$2" "${3:-0}"
+}
+
+entries() # COUNT: of leaf 4, which is indexed
+{
+	i=0
+	while [ $i -lt "$1" ]; do
+		entry 4 $i
+		i=$((i + 1))
+	done
+}
+
+value() # FILE CPU LEAF SUBLEAF REG
+{
+	sed -n "/^CPU $2:/,/^CPU [^$2]/s/^   $3 $4: .*$5=0x\([0-9a-f]*\).*/\1/p" "$1"
+}
+
+# --- the kernel has it
+
+try 'probe' 0 '^KVM_CAP_VM_CPUID (252): tables of up to 256 entries$' '' kvm-cpuid probe
+try 'supported' 0 '^   0x00000000 0x00: eax=' '' kvm-cpuid supported
+cp out supported.txt
+try 'check accepts what is supported' 0 '^supported.txt: accepted, [0-9]* entries$' '' \
+	kvm-cpuid check supported.txt
+try 'check accepts epyc.txt' 0 '^epyc.txt: accepted, 38 entries$' '' kvm-cpuid check epyc.txt
+try 'check accepts xeon.txt' 0 '^xeon.txt: accepted, 31 entries$' '' kvm-cpuid check xeon.txt
+try 'check reads stdin' 0 '^<stdin>: accepted, 38 entries$' '' \
+	sh -c 'kvm-cpuid check - <epyc.txt'
+
+# --- the text form
+
+sed 's/$/\r/' epyc.txt >crlf.txt
+try 'CRLF' 0 'accepted, 38 entries' '' kvm-cpuid check crlf.txt
+{
+	echo '# comment'
+	echo
+	sed '1d; s/=0x0000000/=/; y/abcdef/ABCDEF/' epyc.txt |
+		sed 's/EAx/eax/; s/EBx/ebx/; s/ECx/ecx/; s/EDx/edx/'
+	echo '  # end'
+} >free.txt
+try 'no header, comments, blank lines, upper case, short numbers' 0 'accepted, 38 entries' '' \
+	kvm-cpuid check free.txt
+echo '0x0: eax=1 ebx=2 ecx=3 edx=4' >old.txt
+try 'no subleaf' 0 'accepted, 1 entries' '' kvm-cpuid check old.txt
+{ cat epyc.txt; sed 's/CPU 0/CPU 1/' epyc.txt; cat xeon.txt; } >many.txt
+try 'several CPUs: the first is used, and stderr says so' 0 'accepted, 38 entries' \
+	'^kvm-cpuid: many.txt:40: more CPUs .* the first, CPU 0, is used$' kvm-cpuid check many.txt
+
+# --- refused: which entry, and why
+
+{ cat epyc.txt; entry 0xb 1; } >bad.txt
+try 'refused: a subleaf twice' 1 '' \
+	'^kvm-cpuid: bad.txt:40: refused: entry 38, leaf 0xb subleaf 0x1: already on line 7$' \
+	kvm-cpuid check bad.txt
+{ cat epyc.txt; entry 0x80000008 0 0x3030; } >bad.txt
+try 'refused: a leaf twice' 1 '' \
+	'^kvm-cpuid: bad.txt:40: refused: entry 38, leaf 0x80000008: already on line 27$' \
+	kvm-cpuid check bad.txt
+for width in 1 47 49 52 56 58 64 255; do
+	{ echo; entry 0 0; entry 0x80000008 0 $((width << 8)); } >bad.txt
+	try "refused: linear-address width $width" 1 '' \
+		"^kvm-cpuid: bad.txt:3: refused: entry 1, leaf 0x80000008: linear-address width $width, not 0, 48 or 57$" \
+		kvm-cpuid check bad.txt
+done
+for width in 0 48 57; do
+	entry 0x80000008 0 $((width << 8)) >good.txt
+	try "accepted: linear-address width $width" 0 'accepted, 1 entries' '' kvm-cpuid check good.txt
+done
+{ entry 0x80000008 0 0x3400; entry 0 0; entry 0 0; } >bad.txt
+try 'refused: of two bad entries, the first is named' 1 '' \
+	'^kvm-cpuid: bad.txt:1: refused: entry 0, ' kvm-cpuid check bad.txt
+entries 256 >good.txt
+try 'accepted: 256 entries' 0 'accepted, 256 entries' '' kvm-cpuid check good.txt
+{ echo 'CPU 0:'; entries 257; } >bad.txt
+try 'refused: 257 entries' 1 '' \
+	'^kvm-cpuid: bad.txt:258: refused: entry 256 is one too many: the table has 257, KVM takes 256$' \
+	kvm-cpuid check bad.txt
+true >bad.txt
+try 'refused: an empty file' 1 '' '^kvm-cpuid: bad.txt: refused: the table has no entries$' \
+	kvm-cpuid check bad.txt
+echo 'CPU 0:' >bad.txt
+try 'refused: a header and nothing else' 1 '' \
+	'^kvm-cpuid: bad.txt: refused: the table has no entries$' kvm-cpuid check bad.txt
+entry 0xd 0 0x60007 >bad.txt
+try 'refused: AMX where the process has no permission' 1 '' \
+	'^kvm-cpuid: bad.txt: refused: leaf 0xd has a feature (AMX) ' kvm-cpuid check bad.txt
+{ entry 0 0; entry 0 0; } >bad.txt
+try 'show refuses what check refuses' 1 '' \
+	'^kvm-cpuid: bad.txt:2: refused: entry 1, leaf 0x0: already on line 1$' kvm-cpuid show bad.txt
+try 'busy refuses what check refuses' 1 '' \
+	'^kvm-cpuid: bad.txt:2: refused: entry 1, leaf 0x0: already on line 1$' kvm-cpuid busy bad.txt
+
+# --- canonical form
+
+for table in epyc xeon supported; do
+	try "check --print: $table" 0 '^CPU 0:$' '' kvm-cpuid check $table.txt --print
+	cp out $table.canonical
+	sed 1d out | cut -c1-18 | sort -c
+	result "check --print: $table is sorted"
+	try "check -p: the canonical form of $table accepted" 0 '^CPU 0:$' '' \
+		kvm-cpuid check -p $table.canonical
+	cmp -s out $table.canonical
+	result "check -p: and it is a fixed point"
+	{ head -n 1 $table.txt; sed 1d $table.txt | sort -r; } >reversed.txt
+	kvm-cpuid check -p reversed.txt >out 2>&1
+	cmp -s out $table.canonical
+	result "check -p: the same for $table in reverse order"
+done
+for field in 0x0000000b:0x01:edx 0x8000001e:0x00:eax 0x80000026:0x03:edx 0x40000004:0x00:ebx \
+	0x0000000d:0x00:ebx 0x0000000d:0x01:ebx; do
+	leaf=${field%%:*} reg=${field##*:} sub=${field#*:} sub=${sub%:*}
+	[ "$(value epyc.canonical 0 "$leaf" "$sub" "$reg")" = 00000000 ] &&
+		[ "$(value epyc.txt 0 "$leaf" "$sub" "$reg")" != 00000000 ]
+	result "check -p: $leaf $sub $reg is zero, and is not in epyc.txt"
+done
+[ "$(value epyc.canonical 0 0x00000001 0x00 ebx)" = 00800800 ]
+result 'check -p: APIC ID in 0x1 EBX is zero, the rest is as in epyc.txt'
+
+# --- what vCPUs read
+
+for table in epyc xeon supported; do
+	try "show $table: guest and KVM_GET_CPUID2 agree on vCPUs $ids" 0 '^CPU 300:$' '' \
+		kvm-cpuid show $table.txt --vcpu-ids $ids
+	cp out $table.shown
+	[ "$(grep CPU out | tr '\n' ' ')" = 'CPU 0: CPU 1: CPU 4: CPU 300: ' ]
+	result "show $table: a block per vCPU, in the order asked for"
+	[ "$(grep -c eax= out)" -eq $((4 * $(grep -c eax= $table.txt))) ]
+	result "show $table: every entry for every vCPU"
+done
+expected="0:00 1:01 4:04 300:2c"
+for e in $expected; do
+	cpu=${e%:*} id=$(printf '%08x' "${e%:*}")
+	[ "$(value epyc.shown "$cpu" 0x00000001 0x00 ebx)" = "${e#*:}800800" ] &&
+		[ "$(value xeon.shown "$cpu" 0x00000001 0x00 ebx)" = "${e#*:}200800" ]
+	result "vCPU $cpu: initial APIC ID"
+	for t in epyc:0x0000000b:3 epyc:0x80000026:5 xeon:0x0000000b:3 xeon:0x0000001f:4; do
+		leaf=${t#*:} n=${t##*:} leaf=${leaf%:*}
+		sed -n "/^CPU $cpu:/,/^CPU [^$cpu]/p" "${t%%:*}.shown" |
+			grep -c "^   $leaf .* edx=0x$id$" | grep -qx "$n"
+		result "vCPU $cpu: x2APIC ID in all $n subleaves of $leaf, ${t%%:*}"
+	done
+	[ "$(value epyc.shown "$cpu" 0x8000001e 0x00 eax)" = "$id" ]
+	result "vCPU $cpu: extended APIC ID"
+done
+for e in 0:00000100:00000300:00000000 1:00000100:00000300:00000001 4:00000102:00000300:00000002 \
+	300:00000106:00000309:00000003; do
+	cpu=${e%%:*} e=${e#*:}
+	[ "$(value epyc.shown "$cpu" 0x8000001e 0x00 ebx)" = "${e%%:*}" ]
+	result "vCPU $cpu: core ID"
+	e=${e#*:}
+	[ "$(value epyc.shown "$cpu" 0x8000001e 0x00 ecx)" = "${e%%:*}" ]
+	result "vCPU $cpu: node ID"
+	[ "$(value epyc.shown "$cpu" 0x40000004 0x00 ebx)" = "${e#*:}" ]
+	result "vCPU $cpu: Xen vCPU ID"
+done
+try 'show what show printed' 0 '^CPU 4:$' 'the first, CPU 0, is used$' \
+	kvm-cpuid show epyc.shown -i $ids
+cmp -s out epyc.shown
+result 'show what show printed: the same again'
+try 'show: vCPU 0 unless told' 0 '^CPU 0:$' '' kvm-cpuid show epyc.txt
+try 'show: the vCPU that is asked for' 0 '^CPU 7:$' '' kvm-cpuid show -i 7 epyc.txt
+try 'show --side-by-side' 0 \
+	'^\* 0x8000001e 0x00 ecx   00000300 00000300 00000300 00000300 00000309  7:0 node ID$' '' \
+	kvm-cpuid show epyc.txt --side-by-side --vcpu-ids $ids
+grep -q '^\* 13 registers differ between vCPUs; 4 more are not as in the table.$' out &&
+	grep -q '^  The other 135 registers of 38 entries are as in the table on every vCPU.$' out &&
+	[ "$(grep -c '^\* 0x' out)" -eq 13 ] && [ "$(grep -c '^  0x' out)" -eq 4 ]
+result 'show --side-by-side: rows and counts'
+try 'show -s: one vCPU has nothing to differ from' 0 '^\* 0 registers differ between vCPUs; ' '' \
+	kvm-cpuid show -s epyc.txt
+try 'show: the highest id' 0 '^CPU 4095:$' '' kvm-cpuid show epyc.txt -i 4095
+try 'show: an id that KVM does not take' 2 '' \
+	'^kvm-cpuid: vCPU id 4096: .* takes ids up to 4095$' kvm-cpuid show epyc.txt -i 0,4096
+
+# --- the rest
+
+try 'busy' 0 '^KVM_SET_CPUID2 on a vCPU, .* EBUSY$' '' kvm-cpuid busy epyc.txt
+grep -q '^KVM_SET_CPUID on a vCPU: .* EBUSY$' out && grep -q '^KVM_VM_SET_CPUID, .* EBUSY$' out &&
+	[ "$(grep -c EBUSY out)" -eq 3 ]
+result 'busy: all three calls'
+try 'an output that cannot be written' 1 '' '^kvm-cpuid: standard output: No space left on device$' \
+	sh -c 'kvm-cpuid show epyc.txt >/dev/full'
+mkdir -p no-kvm not-kvm/dev
+true >not-kvm/dev/kvm
+for root in no-kvm not-kvm; do
+	cp "$(command -v kvm-cpuid)" epyc.txt $root
+done
+for command in probe supported 'check epyc.txt' 'show epyc.txt' 'busy epyc.txt'; do
+	# shellcheck disable=SC2086
+	try "no /dev/kvm: ${command% *}" 3 '' '^kvm-cpuid: /dev/kvm: No such file.*: load kvm_amd' \
+		chroot no-kvm /kvm-cpuid $command
+done
+try '/dev/kvm is not KVM' 3 '' '^kvm-cpuid: /dev/kvm: API version' chroot not-kvm /kvm-cpuid probe
+try 'the demo' 0 '^KVM_VM_SET_CPUID: a VM has one CPUID table' '' sh "$here/demo.sh"
+[ "$(wc -l <out)" -le 45 ] && [ "$(wc -L <out)" -le 100 ]
+result 'the demo fits on a page'
+
+# For the host, to decode.
+for table in epyc xeon supported; do
+	sed "s/^/# $table.shown: /" $table.shown
+done
+echo "1..${count:?}"
+[ "${failures:?}" -eq 0 ]

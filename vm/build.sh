@@ -1,0 +1,60 @@
+# shellcheck shell=bash disable=SC2154 # scripts/lib.sh sets what is used here
+#
+# What vm/kernel and vm/selftests share: how a build is named, cached and run.
+# Sourced by them, after scripts/lib.sh.
+
+# build_key FILE... - names everything that a build is made from: the source, the
+# patches, these files, and the compiler
+build_key() {
+	{
+		source_key
+		patch_key
+		(cd "$top" && sha256sum vm/build.sh "$@")
+		gcc --version
+		ld --version
+	} | sha256sum | cut -d' ' -f1
+}
+
+# get_source - what every build starts with: the packages, and the source's name
+# known to source_key
+get_source() {
+	"$top/scripts/deps" build
+	if [[ -n ${KERNEL_SRC:-} ]]; then
+		[[ -f $KERNEL_SRC/Kbuild ]] || die "KERNEL_SRC=$KERNEL_SRC is no kernel tree"
+	else
+		"$top/scripts/fetch" >/dev/null
+	fi
+}
+
+# ready_tree STORE - make the tree that a build needs; returns 1 if the build needs
+# none, because STORE has what it would give.  A tree with work in it is built as it
+# is, and what comes out is kept nowhere else.
+ready_tree() {
+	state=$("$top/scripts/tree" --state)
+	if [[ $state == edited ]]; then
+		say "build/$K/$VARIANT/linux has work in it that linux/patches/$K lacks; it is built as it is"
+	elif [[ -d $1 ]]; then
+		return 1
+	else
+		"$top/scripts/tree" || exit
+	fi
+}
+
+# keep DIR STORE - into the cache, for the next checkout
+keep() {
+	[[ $state != edited ]] || return 0
+	mkdir -p "${2%/*}"
+	rm -rf "$2.new"
+	cp -r "$1" "$2.new"
+	mv "$2.new" "$2"
+}
+
+# kernel_make ARG... - make in the tree, so that equal source gives equal objects:
+# from the compiler cache, whoever builds it, when and where
+kernel_make() {
+	env CCACHE_DIR="$cache/ccache" CCACHE_MAXSIZE=3G CCACHE_NOHASHDIR=1 CCACHE_BASEDIR="$build" \
+	    CCACHE_IGNOREOPTIONS='-fmacro-prefix-map=*' \
+	    KBUILD_BUILD_TIMESTAMP='1970-01-01 00:00:00 +0000' KBUILD_BUILD_VERSION=1 \
+	    KBUILD_BUILD_USER=kvm KBUILD_BUILD_HOST=kvm LOCALVERSION= \
+	    make -C "$tree" CC='ccache gcc' -j"$(nproc)" "$@"
+}

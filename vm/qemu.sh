@@ -1,0 +1,47 @@
+# shellcheck shell=bash disable=SC2154,SC2034 # vm/run sets and reads what is shared
+#
+# All that vm/run knows about QEMU; sourced by it.  Another emulator would be
+# another file with these two functions.
+
+# The first version with nested paging for AMD guests in TCG, as far as is tested.
+qemu_oldest=7.2
+
+# emulator_check - is there an emulator that can do what was asked
+emulator_check() {
+	local version
+	case $accel in
+	tcg) ;;
+	kvm)
+		[[ -w /dev/kvm ]] || { say "--accel kvm: no access to /dev/kvm; use the default, tcg"; return 1; }
+		grep -qsx '[Y1]' /sys/module/kvm_{amd,intel}/parameters/nested ||
+			{ say "--accel kvm: this machine's KVM has no nested virtualization; use the default, tcg"; return 1; }
+		[[ $icount -eq 0 ]] || { say "--icount is for --accel tcg"; return 1; } ;;
+	*) say "unknown accelerator '$accel'; it can be: tcg kvm"; return 1 ;;
+	esac
+	version=$(qemu-system-x86_64 --version 2>/dev/null | sed -n 's/.*version \([0-9.]*\).*/\1/p')
+	[[ -n $version ]] || { say "no qemu-system-x86_64; install the package qemu-system-x86"; return 1; }
+	[[ $(printf '%s\n' "$qemu_oldest" "$version" | sort -V | head -n 1) == "$qemu_oldest" ]] ||
+		{ say "qemu-system-x86_64 is $version; $qemu_oldest or newer is needed"; return 1; }
+}
+
+# emulator_command - sets emulator=(...): kernel console to $console, the
+# programs' serial port to standard output, and an end when the guest ends
+emulator_command() {
+	local serial=stdio options=()
+	[[ $shell -eq 0 ]] || serial=mon:stdio
+	case $accel in
+	kvm) options+=(-accel kvm -cpu "${cpu:-host}") ;;
+	tcg)
+		if [[ $icount -eq 1 ]]; then
+			options+=(-accel "tcg,thread=single" -icount "shift=0,sleep=off")
+		else
+			options+=(-accel "tcg,thread=multi")
+		fi
+		options+=(-cpu "${cpu:-max}") ;;
+	esac
+	emulator=(qemu-system-x86_64 "${options[@]}" -smp "$cpus" -m "$memory"
+		  -nodefaults -no-user-config -display none -monitor none -no-reboot
+		  -serial "file:$console" -serial "$serial"
+		  -kernel "$kernel" -initrd "$work/root.cpio"
+		  -append "console=ttyS0,115200 loglevel=5 panic=-1 oops=panic printk.devkmsg=on${append:+ $append}")
+}
