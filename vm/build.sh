@@ -15,9 +15,14 @@ build_key() {
 	} | sha256sum | cut -d' ' -f1
 }
 
-# get_source - what every build starts with: the packages, and the source's name
-# known to source_key
+# get_source - what every build starts with: the packages, the source's name known to
+# source_key, and settings by which equal source gives equal objects, from the
+# compiler cache, whoever builds it, where and when
 get_source() {
+	export CCACHE_DIR=$cache/ccache CCACHE_MAXSIZE=3G CCACHE_BASEDIR=$build CCACHE_NOHASHDIR=1 CCACHE_DEPEND=1 \
+	       CCACHE_IGNOREOPTIONS='-fmacro-prefix-map=*' LOCALVERSION='' \
+	       KBUILD_BUILD_TIMESTAMP='1970-01-01 00:00:00 +0000' KBUILD_BUILD_VERSION=1 \
+	       KBUILD_BUILD_USER=kvm KBUILD_BUILD_HOST=kvm
 	"$top/scripts/deps" build
 	if [[ -n ${KERNEL_SRC:-} ]]; then
 		[[ -f $KERNEL_SRC/Kbuild ]] || die "KERNEL_SRC=$KERNEL_SRC is no kernel tree"
@@ -49,12 +54,5 @@ keep() {
 	mv "$2.new" "$2"
 }
 
-# kernel_make ARG... - make in the tree, so that equal source gives equal objects:
-# from the compiler cache, whoever builds it, when and where
-kernel_make() {
-	env CCACHE_DIR="$cache/ccache" CCACHE_MAXSIZE=3G CCACHE_NOHASHDIR=1 CCACHE_BASEDIR="$build" \
-	    CCACHE_IGNOREOPTIONS='-fmacro-prefix-map=*' \
-	    KBUILD_BUILD_TIMESTAMP='1970-01-01 00:00:00 +0000' KBUILD_BUILD_VERSION=1 \
-	    KBUILD_BUILD_USER=kvm KBUILD_BUILD_HOST=kvm LOCALVERSION= \
-	    make -C "$tree" CC='ccache gcc' -j"$(nproc)" "$@"
-}
+# kernel_make ARG... - make, with every core and the compiler cache
+kernel_make() { make CC='ccache gcc' -j"$(nproc)" "$@"; }

@@ -149,8 +149,7 @@ static inline struct kvm_cpuid2 *vcpu_get_cpuid2(struct kvm_vcpu *vcpu)
 #define GUEST_OP_CPUID		1
 #define GUEST_OP_RDMSR		2
 #define GUEST_OP_WRMSR		3
-#define GUEST_OP_XSETBV		4
-#define GUEST_OP_SET_CR4	5
+#define GUEST_OP_SET_CR4	4
 
 struct guest_op {
 	u32 op;
@@ -182,15 +181,11 @@ asm(".pushsection .rodata\n"
 	"	jne	4f\n"
 	"	wrmsr\n"
 	"	jmp	9f\n"
-	"4:	cmp	$" __stringify(GUEST_OP_XSETBV) ", %ebp\n"
+	"4:	cmp	$" __stringify(GUEST_OP_SET_CR4) ", %ebp\n"
 	"	jne	5f\n"
-	"	xsetbv\n"
-	"	jmp	9f\n"
-	"5:	cmp	$" __stringify(GUEST_OP_SET_CR4) ", %ebp\n"
-	"	jne	6f\n"
 	"	mov	%eax, %cr4\n"
 	"	jmp	9f\n"
-	"6:	out	%al, $0x80\n"
+	"5:	out	%al, $0x80\n"
 	"	jmp	vm_cpuid_guest_start\n"
 	"9:	mov	%eax, 4(%esi)\n"
 	"	mov	%ebx, 8(%esi)\n"
@@ -202,21 +197,23 @@ asm(".pushsection .rodata\n"
 	".code64\n"
 	".popsection\n");
 
-/* A VM that can run the guest, with in-kernel local APICs and no vCPU. */
-static inline struct kvm_vm *vm_cpuid_create_vm(void)
+/* A VM that can run the guest and has no vCPU yet. */
+static inline struct kvm_vm *__vm_cpuid_create_vm(bool local_apic)
 {
 	struct kvm_vm *vm = vm_create_barebones();
-	struct kvm_enable_cap split_irqchip = {
-		.cap = KVM_CAP_SPLIT_IRQCHIP,
-		.args = { 24 },
-	};
 
-	vm_ioctl(vm, KVM_ENABLE_CAP, &split_irqchip);
+	if (local_apic)
+		vm_enable_cap(vm, KVM_CAP_SPLIT_IRQCHIP, 24);
 	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, GUEST_CODE_GPA, 0,
 				    GUEST_NR_PAGES, 0);
 	memcpy(addr_gpa2hva(vm, GUEST_CODE_GPA), vm_cpuid_guest_start,
 	       vm_cpuid_guest_end - vm_cpuid_guest_start);
 	return vm;
+}
+
+static inline struct kvm_vm *vm_cpuid_create_vm(void)
+{
+	return __vm_cpuid_create_vm(true);
 }
 
 static inline void guest_init(struct kvm_vcpu *vcpu)
@@ -242,6 +239,7 @@ static inline void guest_init(struct kvm_vcpu *vcpu)
 	sregs.ds = data;
 	sregs.es = data;
 	sregs.ss = data;
+	sregs.idt.limit = 0;
 	vcpu_sregs_set(vcpu, &sregs);
 
 	vcpu_regs_get(vcpu, &regs);

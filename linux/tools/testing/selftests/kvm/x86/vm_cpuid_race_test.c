@@ -1,0 +1,1163 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Test that KVM_VM_SET_CPUID keeps its promises when it races with itself, with
+ * KVM_VM_GET_CPUID, with the creation of vCPUs, with their own CPUID ioctls, and
+ * with the end of the VM.
+ *
+ * Groups of threads do random operations on a few VMs that they share, and log
+ * what they did, when they began, and when they were done.  Then the group's
+ * first thread checks for each VM that the operations can have happened in an
+ * order in which every result is right.  Then the group goes on with new VMs.
+ *
+ * What a thread does depends on the seed alone, how threads interleave doesn't.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <time.h>
+#include <unistd.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "vm_cpuid_util.h"
+
+#define DEFAULT_SECONDS		10
+#define DEFAULT_THREADS		8
+#define MAX_THREADS		256
+#define GROUP_THREADS		4
+#define MAX_VMS			4
+#define MAX_VCPUS		32
+#define MIN_OPS			4
+#define MAX_OPS			40
+
+/* Ends a test that hangs, with some time to get there. */
+#define HANG_SECONDS		120
+
+/* Violations to report in full; one is enough to end the test. */
+#define MAX_REPORTS		3
+
+#define NR_TABLES		8
+
+/* What isn't one of the tables. */
+#define NO_TABLE		-1
+#define UNKNOWN_TABLE		-2
+
+static const u32 table_sizes[NR_TABLES] = { 5, 6, 7, 33, 64, 128, 255, 256 };
+
+struct table {
+	/* In no particular order, with junk in the fields that KVM computes. */
+	struct kvm_cpuid2 *input;
+	struct kvm_cpuid2 *canonical;
+};
+
+static struct table tables[NR_TABLES];
+
+enum invariant {
+	SET_SUCCEEDS,
+	SET_IS_BUSY,
+	LAST_SET_COUNTS,
+	ONE_TABLE,
+	WHOLE_TABLE,
+	VCPU_SET,
+	ERRORS,
+	NR_INVARIANTS
+};
+
+static struct {
+	const char *name;
+	atomic_ulong checked, violated;
+} invariants[NR_INVARIANTS] = {
+	[SET_SUCCEEDS]		= { "no table is set once a vCPU exists" },
+	[SET_IS_BUSY]		= { "a set fails with EBUSY only if a vCPU exists or is being created" },
+	[LAST_SET_COUNTS]	= { "the table that was set last is in force" },
+	[ONE_TABLE]		= { "all vCPUs of a VM have its table" },
+	[WHOLE_TABLE]		= { "who gets a table gets a whole one, and none that was replaced" },
+	[VCPU_SET]		= { "a vCPU's table can be set if and only if the VM has none" },
+	[ERRORS]		= { "nothing but the documented errors appears" },
+};
+
+enum op {
+	SET,
+	SET_BAD,
+	GET,
+	GET_SMALL,
+	READ_DEBUGFS,
+	CREATE,
+	CREATE_AND_FAIL,
+	VCPU_SET_CPUID,
+	VCPU_SET_CPUID2,
+	VCPU_GET_CPUID2,
+	VCPU_GET_SMALL,
+	CLOSE_VCPU,
+	CLOSE_VM,
+	NR_OPS
+};
+
+/* Few creations, as they end the interesting part of a VM's life. */
+static const struct {
+	const char *name;
+	int weight;
+} ops[NR_OPS] = {
+	[SET]			= { "set", 30 },
+	[SET_BAD]		= { "set bad", 6 },
+	[GET]			= { "get", 12 },
+	[GET_SMALL]		= { "get small", 3 },
+	[READ_DEBUGFS]		= { "read debugfs", 2 },
+	[CREATE]		= { "create", 9 },
+	[CREATE_AND_FAIL]	= { "create and fail", 2 },
+	[VCPU_SET_CPUID]	= { "vCPU set", 4 },
+	[VCPU_SET_CPUID2]	= { "vCPU set2", 6 },
+	[VCPU_GET_CPUID2]	= { "vCPU get2", 12 },
+	[VCPU_GET_SMALL]	= { "vCPU get2 small", 2 },
+	[CLOSE_VCPU]		= { "close vCPU", 4 },
+	[CLOSE_VM]		= { "close VM", 1 },
+};
+
+struct event {
+	enum op op;
+	int vm;
+	/* What was set or seen, or the vCPU's id. */
+	int arg;
+	/* 0 or an errno. */
+	int result;
+	/* In ticks of the group's clock. */
+	unsigned long start, end;
+};
+
+struct vm {
+	int fd;
+	pid_t creator;
+	bool has_debugfs;
+
+	/* Protects the vCPUs' file descriptors, but not what is done to them. */
+	pthread_mutex_t lock;
+	int nr_vcpus;
+	struct {
+		int fd;
+		u32 id;
+	} vcpus[MAX_VCPUS];
+};
+
+struct worker {
+	struct group *group;
+	int index;
+	pthread_t thread;
+	u64 random;
+	struct kvm_cpuid2 *table;
+	int vm_fds[MAX_VMS];
+	int nr_events;
+	struct event events[MAX_OPS];
+};
+
+struct group {
+	int index;
+	int nr_workers;
+	struct worker workers[GROUP_THREADS];
+	u64 round;
+	bool done;
+	int nr_vms;
+	struct vm vms[MAX_VMS];
+	atomic_ulong clock;
+
+	/* A barrier without sleep, as that would order the threads. */
+	atomic_int arrived, generation;
+};
+
+static int kvm_fd;
+static u32 max_vcpu_id;
+static u64 seed;
+static struct timespec deadline;
+static atomic_int nr_reports;
+static atomic_bool failed;
+static atomic_ulong nr_vms, nr_rounds, op_counts[NR_OPS], set_counts[2];
+
+/* splitmix64: good enough, and any two states give different sequences. */
+static u64 next_random(u64 *state)
+{
+	u64 z = (*state += 0x9e3779b97f4a7c15ull);
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+	return z ^ (z >> 31);
+}
+
+static u32 random_below(struct worker *w, u32 n)
+{
+	return next_random(&w->random) % n;
+}
+
+static u64 mix(u64 a, u64 b)
+{
+	u64 state = a + b * 0x632be59bd9b4e019ull;
+
+	return next_random(&state);
+}
+
+/* The fields that KVM computes in the entries that the tables have. */
+static void clear_computed(struct kvm_cpuid2 *table)
+{
+	struct kvm_cpuid_entry2 *e;
+
+	for (e = table->entries; e < table->entries + table->nent; e++) {
+		switch (e->function) {
+		case 0x1:
+			e->ebx &= ~GENMASK(31, 24);
+			e->ecx &= ~BIT(27);
+			e->edx &= ~BIT(9);
+			break;
+		case 0xb:
+		case 0x80000026:
+			e->edx = 0;
+			break;
+		}
+	}
+}
+
+static bool has_ids(const struct kvm_cpuid2 *table, u32 id)
+{
+	const struct kvm_cpuid_entry2 *e;
+
+	for (e = table->entries; e < table->entries + table->nent; e++) {
+		switch (e->function) {
+		case 0x1:
+			if (e->ebx >> 24 != (id & 0xff))
+				return false;
+			break;
+		case 0xb:
+		case 0x80000026:
+			if (e->edx != id)
+				return false;
+			break;
+		}
+	}
+	return true;
+}
+
+/* All entries of a table differ from those of all others. */
+static void init_tables(void)
+{
+	static const struct kvm_cpuid_entry2 first_entries[] = {
+		{ 0x0 }, { 0x1 }, { 0xb, 0, CPUID_INDEXED }, { 0xb, 1, CPUID_INDEXED },
+		{ 0x80000026, 0, CPUID_INDEXED },
+	};
+	struct kvm_cpuid_entry2 entry, *e;
+	struct kvm_cpuid2 *t;
+	u64 random = seed;
+	int i, n, j;
+
+	for (i = 0; i < NR_TABLES; i++) {
+		t = cpuid_alloc();
+		for (n = 0; n < table_sizes[i]; n++) {
+			e = &t->entries[n];
+			if (n < ARRAY_SIZE(first_entries))
+				*e = first_entries[n];
+			else
+				e->function = 0x1000 + n;
+			e->eax = next_random(&random);
+			e->ebx = next_random(&random);
+			e->ecx = next_random(&random);
+			e->edx = next_random(&random);
+			/* No features with requirements to other leaves. */
+			if (e->function == 0x1)
+				e->ecx &= 0x7;
+
+			j = next_random(&random) % (n + 1);
+			entry = *e;
+			*e = t->entries[j];
+			t->entries[j] = entry;
+		}
+		t->nent = n;
+		tables[i].input = t;
+
+		tables[i].canonical = cpuid_copy(t);
+		clear_computed(tables[i].canonical);
+		cpuid_sort(tables[i].canonical);
+	}
+}
+
+static int identify_canonical(const struct kvm_cpuid2 *table)
+{
+	int i;
+
+	for (i = 0; i < NR_TABLES; i++) {
+		if (table->nent == tables[i].canonical->nent &&
+		    !table->padding &&
+		    !memcmp(table->entries, tables[i].canonical->entries,
+			    table->nent * sizeof(table->entries[0])))
+			return i;
+	}
+	return UNKNOWN_TABLE;
+}
+
+/*
+ * Which table a vCPU has.  If that is the VM's table, then it has the vCPU's IDs
+ * and is sorted, else it has what its setter left there.
+ */
+static int identify_vcpu_table(struct kvm_cpuid2 *table, u32 id, bool *is_vm_table)
+{
+	*is_vm_table = has_ids(table, id);
+
+	if (!table->nent)
+		return NO_TABLE;
+
+	clear_computed(table);
+	if (!*is_vm_table)
+		cpuid_sort(table);
+	return identify_canonical(table);
+}
+
+static const char *table_str(int table)
+{
+	static const char * const names[NR_TABLES] = { "0", "1", "2", "3", "4", "5", "6", "7" };
+
+	return table == NO_TABLE ? "none" : table == UNKNOWN_TABLE ? "unknown" : names[table];
+}
+
+static void report_events(struct group *g, int vm)
+{
+	unsigned long after = 0;
+	struct event *e, *next;
+	int i, j, worker = 0;
+
+	/* In the order in which they began. */
+	for (;;) {
+		next = NULL;
+		for (i = 0; i < g->nr_workers; i++) {
+			for (j = 0; j < g->workers[i].nr_events; j++) {
+				e = &g->workers[i].events[j];
+				if (e->vm == vm && e->start > after &&
+				    (!next || e->start < next->start)) {
+					next = e;
+					worker = i;
+				}
+			}
+		}
+		if (!next)
+			break;
+		ksft_print_msg("  %4lu to %4lu: thread %d: %s %d: %s\n", next->start, next->end,
+			       worker, ops[next->op].name, next->arg,
+			       next->result ? strerror(next->result) : "done");
+		after = next->start;
+	}
+}
+
+/* Count a check and say whether it failed.  @vm is -1 as long as the VM is in use. */
+static bool __printf(5, 6) violates(struct group *g, int vm, enum invariant invariant, bool ok,
+				    const char *fmt, ...)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	char what[256];
+	va_list args;
+
+	atomic_fetch_add(&invariants[invariant].checked, 1);
+	if (ok)
+		return false;
+
+	atomic_fetch_add(&invariants[invariant].violated, 1);
+	atomic_store(&failed, true);
+	if (atomic_fetch_add(&nr_reports, 1) >= MAX_REPORTS)
+		return true;
+
+	va_start(args, fmt);
+	vsnprintf(what, sizeof(what), fmt, args);
+	va_end(args);
+
+	pthread_mutex_lock(&lock);
+	ksft_print_msg("violated: %s\n", invariants[invariant].name);
+	ksft_print_msg("%s (group %d, round %llu, VM %d)\n", what, g->index,
+		       (unsigned long long)g->round, vm);
+	if (vm >= 0)
+		report_events(g, vm);
+	pthread_mutex_unlock(&lock);
+	return true;
+}
+
+static unsigned long tick(struct group *g)
+{
+	return atomic_fetch_add(&g->clock, 1) + 1;
+}
+
+static int __ioctl(struct group *g, struct event *e, int fd, unsigned long cmd, void *arg)
+{
+	int r;
+
+	e->start = tick(g);
+	r = ioctl(fd, cmd, arg);
+	e->result = r < 0 ? errno : 0;
+	e->end = tick(g);
+	return r;
+}
+
+static void check_error(struct worker *w, struct event *e, int a, int b)
+{
+	int r = e->result;
+
+	violates(w->group, -1, ERRORS, !r || r == a || r == b, "%s %d: %s", ops[e->op].name,
+		 e->arg, strerror(r));
+}
+
+static void op_set(struct worker *w, struct event *e, int fd)
+{
+	const struct table *table;
+
+	e->arg = random_below(w, NR_TABLES);
+	table = &tables[e->arg];
+	w->table->nent = table->input->nent;
+	w->table->padding = 0;
+	memcpy(w->table->entries, table->input->entries,
+	       w->table->nent * sizeof(w->table->entries[0]));
+
+	__ioctl(w->group, e, fd, KVM_VM_SET_CPUID, w->table);
+	atomic_fetch_add(&set_counts[!!e->result], 1);
+	check_error(w, e, EBUSY, 0);
+}
+
+/* It never succeeds; that it has no effect shows in that its table is never seen. */
+static void op_set_bad(struct worker *w, struct event *e, int fd)
+{
+	const struct kvm_cpuid2 *input = tables[random_below(w, NR_TABLES)].input;
+	struct kvm_cpuid2 *t = w->table;
+	void *arg = t;
+	int expected;
+
+	t->nent = input->nent;
+	t->padding = 0;
+	memcpy(t->entries, input->entries, t->nent * sizeof(t->entries[0]));
+
+	expected = EINVAL;
+	e->arg = random_below(w, 6);
+	switch (e->arg) {
+	case 0:
+		t->nent = 0;
+		break;
+	case 1:
+		t->padding = 1;
+		break;
+	case 2:
+		t->entries[t->nent - 1].padding[2] = 1;
+		break;
+	case 3:
+		/* The first entry once more. */
+		t->entries[t->nent - 1] = t->entries[0];
+		break;
+	case 4:
+		t->nent = CPUID_MAX_ENTRIES + 1;
+		expected = E2BIG;
+		break;
+	case 5:
+		arg = NULL;
+		expected = EFAULT;
+		break;
+	}
+
+	__ioctl(w->group, e, fd, KVM_VM_SET_CPUID, arg);
+	violates(w->group, -1, ERRORS, e->result == expected || e->result == EBUSY, "%s %d: %s",
+		 ops[e->op].name, e->arg, strerror(e->result));
+}
+
+static void op_get(struct worker *w, struct event *e, int fd)
+{
+	memset(w->table->entries, 0x5a, sizeof(w->table->entries[0]) * CPUID_MAX_ENTRIES);
+	w->table->nent = CPUID_MAX_ENTRIES;
+	w->table->padding = 0;
+
+	__ioctl(w->group, e, fd, KVM_VM_GET_CPUID, w->table);
+	e->arg = e->result ? NO_TABLE : identify_canonical(w->table);
+	check_error(w, e, ENOENT, 0);
+	violates(w->group, -1, WHOLE_TABLE, e->arg != UNKNOWN_TABLE,
+		 "got an unknown table with %u entries", w->table->nent);
+}
+
+static void op_get_small(struct worker *w, struct event *e, int fd)
+{
+	int i;
+
+	w->table->nent = random_below(w, table_sizes[0]);
+	w->table->padding = 0;
+
+	__ioctl(w->group, e, fd, KVM_VM_GET_CPUID, w->table);
+	e->arg = NO_TABLE;
+	violates(w->group, -1, ERRORS, e->result == E2BIG || e->result == ENOENT, "%s: %s",
+		 ops[e->op].name, strerror(e->result));
+	if (e->result != E2BIG)
+		return;
+
+	e->arg = UNKNOWN_TABLE;
+	for (i = 0; i < NR_TABLES; i++) {
+		if (w->table->nent == table_sizes[i])
+			e->arg = i;
+	}
+	violates(w->group, -1, WHOLE_TABLE, e->arg != UNKNOWN_TABLE,
+		 "got an unknown size, %u entries", w->table->nent);
+}
+
+static void op_read_debugfs(struct worker *w, struct event *e, struct vm *vm)
+{
+	struct kvm_cpuid2 *t = w->table;
+	struct kvm_cpuid_entry2 *entry;
+	char path[64], line[128];
+	const struct kvm_cpuid2 *canonical;
+	bool is_same;
+	FILE *file;
+	int i, j;
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/kvm/%d-%d/cpuid", vm->creator, vm->fd);
+	t->nent = 0;
+	e->start = tick(w->group);
+	file = fopen(path, "re");
+	if (!file) {
+		/* The VM is in use, and has had the file when it was created. */
+		e->result = errno;
+		e->end = tick(w->group);
+		check_error(w, e, 0, 0);
+		return;
+	}
+	while (fgets(line, sizeof(line), file) && t->nent < CPUID_MAX_ENTRIES) {
+		entry = &t->entries[t->nent++];
+		if (sscanf(line, " %x %x: eax=%x ebx=%x ecx=%x edx=%x", &entry->function,
+			   &entry->index, &entry->eax, &entry->ebx, &entry->ecx,
+			   &entry->edx) != 6)
+			entry->function = -1;
+	}
+	fclose(file);
+	e->end = tick(w->group);
+
+	e->arg = t->nent ? UNKNOWN_TABLE : NO_TABLE;
+	for (i = 0; i < NR_TABLES; i++) {
+		canonical = tables[i].canonical;
+		is_same = t->nent == canonical->nent;
+		for (j = 0; is_same && j < t->nent; j++) {
+			/* Flags aren't shown. */
+			t->entries[j].flags = canonical->entries[j].flags;
+			memset(t->entries[j].padding, 0, sizeof(t->entries[j].padding));
+			is_same = !memcmp(&t->entries[j], &canonical->entries[j],
+					  sizeof(t->entries[j]));
+		}
+		if (is_same)
+			e->arg = i;
+	}
+	violates(w->group, -1, WHOLE_TABLE, e->arg != UNKNOWN_TABLE,
+		 "read an unknown table with %u entries from debugfs", t->nent);
+}
+
+/* Often an id that is in use already, rarely one that is too big. */
+static u32 random_vcpu_id(struct worker *w)
+{
+	switch (random_below(w, 16)) {
+	case 0:
+		return max_vcpu_id - random_below(w, 2);
+	case 1:
+		return random_below(w, max_vcpu_id);
+	default:
+		return random_below(w, 8);
+	}
+}
+
+static void op_create(struct worker *w, struct event *e, struct vm *vm, int fd)
+{
+	bool is_taken = false;
+	int vcpu_fd;
+
+	e->arg = random_vcpu_id(w);
+	vcpu_fd = __ioctl(w->group, e, fd, KVM_CREATE_VCPU, (void *)(unsigned long)e->arg);
+	check_error(w, e, EEXIST, e->arg >= max_vcpu_id ? EINVAL : 0);
+	if (vcpu_fd < 0)
+		return;
+
+	pthread_mutex_lock(&vm->lock);
+	if (vm->nr_vcpus < MAX_VCPUS) {
+		vm->vcpus[vm->nr_vcpus].fd = vcpu_fd;
+		vm->vcpus[vm->nr_vcpus].id = e->arg;
+		vm->nr_vcpus++;
+		is_taken = true;
+	}
+	pthread_mutex_unlock(&vm->lock);
+	if (!is_taken)
+		close(vcpu_fd);
+}
+
+/* The last thing that KVM does is to get a file descriptor: let it get none. */
+static void op_create_and_fail(struct worker *w, struct event *e, int fd)
+{
+	const struct rlimit no_files = { 0, 0 };
+	pid_t pid;
+
+	e->arg = random_vcpu_id(w);
+
+	/*
+	 * KVM takes ioctls only from the address space that the VM was created
+	 * in, and a limit is for a process: so this has to be vfork().
+	 */
+	e->start = tick(w->group);
+	pid = vfork();
+	if (!pid) {
+		int r = -1;
+
+		errno = 0;
+		if (!setrlimit(RLIMIT_NOFILE, &no_files))
+			r = ioctl(fd, KVM_CREATE_VCPU, (void *)(unsigned long)e->arg);
+		e->result = r < 0 ? errno : 0;
+		_exit(0);
+	}
+	e->end = tick(w->group);
+	TEST_ASSERT(pid > 0 && waitpid(pid, NULL, 0) == pid, "vfork() failed");
+
+	violates(w->group, -1, ERRORS,
+		 e->result == EMFILE || e->result == EEXIST ||
+		 (e->result == EINVAL && e->arg >= max_vcpu_id),
+		 "%s %d: %s", ops[e->op].name, e->arg, strerror(e->result));
+}
+
+/* A file descriptor that nobody else closes, of any vCPU of the VM. */
+static int get_vcpu_fd(struct worker *w, struct vm *vm, u32 *id)
+{
+	u32 random = random_below(w, 1u << 31);
+	int i, fd = -1;
+
+	pthread_mutex_lock(&vm->lock);
+	if (vm->nr_vcpus) {
+		i = random % vm->nr_vcpus;
+		*id = vm->vcpus[i].id;
+		fd = dup(vm->vcpus[i].fd);
+		TEST_ASSERT(fd >= 0, "dup() failed: %s", strerror(errno));
+	}
+	pthread_mutex_unlock(&vm->lock);
+	return fd;
+}
+
+static void op_close_vcpu(struct worker *w, struct vm *vm)
+{
+	u32 random = random_below(w, 1u << 31);
+	int i, fd = -1;
+
+	pthread_mutex_lock(&vm->lock);
+	if (vm->nr_vcpus) {
+		i = random % vm->nr_vcpus;
+		fd = vm->vcpus[i].fd;
+		vm->vcpus[i] = vm->vcpus[--vm->nr_vcpus];
+	}
+	pthread_mutex_unlock(&vm->lock);
+	if (fd >= 0)
+		close(fd);
+}
+
+static void op_vcpu_set_cpuid(struct worker *w, struct event *e, int fd)
+{
+	struct {
+		struct kvm_cpuid header;
+		struct kvm_cpuid_entry entry;
+	} table = {
+		.header.nent = random_below(w, 2),
+		.entry = { .function = 0x1000 },
+	};
+
+	__ioctl(w->group, e, fd, KVM_SET_CPUID, &table);
+	check_error(w, e, EBUSY, 0);
+}
+
+static void op_vcpu_set_cpuid2(struct worker *w, struct event *e, int fd)
+{
+	/* Not written by KVM. */
+	__ioctl(w->group, e, fd, KVM_SET_CPUID2, tables[random_below(w, NR_TABLES)].input);
+	check_error(w, e, EBUSY, 0);
+}
+
+static void op_vcpu_get_cpuid2(struct worker *w, struct event *e, int fd, u32 id)
+{
+	bool is_vm_table;
+
+	w->table->nent = CPUID_MAX_ENTRIES;
+	__ioctl(w->group, e, fd, KVM_GET_CPUID2, w->table);
+	check_error(w, e, 0, 0);
+	e->arg = NO_TABLE;
+	if (e->result)
+		return;
+
+	/* What KVM_SET_CPUID sets isn't one of the tables. */
+	if (w->table->nent == 1 && w->table->entries[0].function == 0x1000)
+		return;
+
+	e->arg = identify_vcpu_table(w->table, id, &is_vm_table);
+	violates(w->group, -1, WHOLE_TABLE, e->arg != UNKNOWN_TABLE,
+		 "vCPU %u has an unknown table with %u entries", id, w->table->nent);
+
+	/* A table of its own never counts as the VM's. */
+	if (!is_vm_table)
+		e->arg = NO_TABLE;
+}
+
+static void op_vcpu_get_small(struct worker *w, struct event *e, int fd)
+{
+	w->table->nent = 0;
+	__ioctl(w->group, e, fd, KVM_GET_CPUID2, w->table);
+	check_error(w, e, E2BIG, 0);
+}
+
+static enum op random_op(struct worker *w)
+{
+	int i, n, sum = 0;
+
+	for (i = 0; i < NR_OPS; i++)
+		sum += ops[i].weight;
+	n = random_below(w, sum);
+	for (i = 0; n >= ops[i].weight; i++)
+		n -= ops[i].weight;
+	return i;
+}
+
+static void do_op(struct worker *w)
+{
+	struct event *e = &w->events[w->nr_events];
+	struct group *g = w->group;
+	int fd, vcpu_fd = -1;
+	struct vm *vm;
+	u32 id = 0;
+
+	memset(e, 0, sizeof(*e));
+	e->op = random_op(w);
+	e->vm = random_below(w, g->nr_vms);
+	vm = &g->vms[e->vm];
+
+	/* Each thread has its own, so that its end is that of a reference. */
+	fd = w->vm_fds[e->vm];
+
+	switch (e->op) {
+	case VCPU_SET_CPUID:
+	case VCPU_SET_CPUID2:
+	case VCPU_GET_CPUID2:
+	case VCPU_GET_SMALL:
+		vcpu_fd = get_vcpu_fd(w, vm, &id);
+		if (vcpu_fd < 0)
+			return;
+		break;
+	case CLOSE_VCPU:
+		op_close_vcpu(w, vm);
+		return;
+	case READ_DEBUGFS:
+		if (!vm->has_debugfs)
+			return;
+		break;
+	default:
+		if (fd < 0)
+			return;
+	}
+
+	atomic_fetch_add(&op_counts[e->op], 1);
+
+	switch (e->op) {
+	case SET:
+		op_set(w, e, fd);
+		break;
+	case SET_BAD:
+		op_set_bad(w, e, fd);
+		break;
+	case GET:
+		op_get(w, e, fd);
+		break;
+	case GET_SMALL:
+		op_get_small(w, e, fd);
+		break;
+	case READ_DEBUGFS:
+		op_read_debugfs(w, e, vm);
+		break;
+	case CREATE:
+		op_create(w, e, vm, fd);
+		break;
+	case CREATE_AND_FAIL:
+		op_create_and_fail(w, e, fd);
+		break;
+	case VCPU_SET_CPUID:
+		op_vcpu_set_cpuid(w, e, vcpu_fd);
+		break;
+	case VCPU_SET_CPUID2:
+		op_vcpu_set_cpuid2(w, e, vcpu_fd);
+		break;
+	case VCPU_GET_CPUID2:
+		op_vcpu_get_cpuid2(w, e, vcpu_fd, id);
+		break;
+	case VCPU_GET_SMALL:
+		op_vcpu_get_small(w, e, vcpu_fd);
+		break;
+	default:
+		close(fd);
+		w->vm_fds[e->vm] = -1;
+		return;
+	}
+
+	if (vcpu_fd >= 0)
+		close(vcpu_fd);
+	w->nr_events++;
+}
+
+#define for_each_event(g, vm_index, i, e)						\
+	for (i = 0; i < (g)->nr_workers; i++)						\
+		for (e = (g)->workers[i].events;					\
+		     e < (g)->workers[i].events + (g)->workers[i].nr_events; e++)	\
+			if (e->vm != (vm_index)) {} else
+
+static bool is_good_set(const struct event *e)
+{
+	return e->op == SET && !e->result;
+}
+
+/* Can @table, or none, have been the VM's at some time from @start to @end? */
+static bool can_be_table(struct group *g, int vm, int table, unsigned long start,
+			 unsigned long end)
+{
+	struct event *e, *other;
+	bool is_replaced;
+	int i, j;
+
+	if (table == NO_TABLE) {
+		for_each_event(g, vm, i, e) {
+			if (is_good_set(e) && e->end < start)
+				return false;
+		}
+		return true;
+	}
+
+	for_each_event(g, vm, i, e) {
+		if (!is_good_set(e) || e->arg != table || e->start > end)
+			continue;
+		is_replaced = false;
+		for_each_event(g, vm, j, other) {
+			if (is_good_set(other) && other->start > e->end && other->end < start)
+				is_replaced = true;
+		}
+		if (!is_replaced)
+			return true;
+	}
+	return false;
+}
+
+/* What the VM has now that the threads are done with it. */
+static int get_final_table(struct worker *w, struct vm *vm)
+{
+	w->table->nent = CPUID_MAX_ENTRIES;
+	if (ioctl(vm->fd, KVM_VM_GET_CPUID, w->table))
+		return NO_TABLE;
+	return identify_canonical(w->table);
+}
+
+static void check_vcpu(struct worker *w, int vm, int fd, u32 id, int table)
+{
+	bool is_vm_table;
+	int seen;
+
+	w->table->nent = CPUID_MAX_ENTRIES;
+	if (violates(w->group, vm, ERRORS, !ioctl(fd, KVM_GET_CPUID2, w->table),
+		     "KVM_GET_CPUID2: %s", strerror(errno)))
+		return;
+	seen = identify_vcpu_table(w->table, id, &is_vm_table);
+	/* Without a table of the VM, each vCPU may have its own, or none. */
+	if (table == NO_TABLE)
+		violates(w->group, vm, ONE_TABLE, !is_vm_table || !w->table->nent,
+			 "vCPU %u has table %s, the VM has none", id, table_str(seen));
+	else
+		violates(w->group, vm, ONE_TABLE, is_vm_table && seen == table,
+			 "vCPU %u has %s %s, the VM has %s", id,
+			 is_vm_table ? "the VM's table" : "a table of its own:",
+			 table_str(seen), table_str(table));
+}
+
+static void check_vm(struct worker *w, int index)
+{
+	unsigned long first_created = -1ul, creation_began = -1ul;
+	struct group *g = w->group;
+	struct vm *vm = &g->vms[index];
+	const unsigned long now = tick(g);
+	struct event *e;
+	int i, table, fd;
+
+	for_each_event(g, index, i, e) {
+		if (e->op != CREATE && e->op != CREATE_AND_FAIL)
+			continue;
+		if (e->start < creation_began)
+			creation_began = e->start;
+		if (!e->result && e->end < first_created)
+			first_created = e->end;
+	}
+
+	table = get_final_table(w, vm);
+	violates(g, index, LAST_SET_COUNTS, can_be_table(g, index, table, now, now),
+		 "the table in force is %s", table_str(table));
+
+	for_each_event(g, index, i, e) {
+		switch (e->op) {
+		case SET:
+		case SET_BAD:
+			if (!e->result)
+				violates(g, index, SET_SUCCEEDS, e->start < first_created,
+					 "set at %lu", e->start);
+			else if (e->result == EBUSY)
+				violates(g, index, SET_IS_BUSY, creation_began < e->end,
+					 "EBUSY at %lu", e->end);
+			break;
+		case GET:
+		case GET_SMALL:
+		case READ_DEBUGFS:
+			violates(g, index, WHOLE_TABLE,
+				 can_be_table(g, index, e->arg, e->start, e->end),
+				 "table %s at %lu", table_str(e->arg), e->start);
+			if (e->start > first_created)
+				violates(g, index, LAST_SET_COUNTS, e->arg == table,
+					 "table %s at %lu, then it is %s", table_str(e->arg),
+					 e->start, table_str(table));
+			break;
+		case VCPU_GET_CPUID2:
+			violates(g, index, ONE_TABLE, e->arg == table,
+				 "a vCPU has the VM's table %s at %lu, then the VM has %s",
+				 table_str(e->arg), e->start, table_str(table));
+			break;
+		case VCPU_SET_CPUID:
+		case VCPU_SET_CPUID2:
+			violates(g, index, VCPU_SET, (e->result == EBUSY) == (table != NO_TABLE),
+				 "%s at %lu: %s, the VM's table is %s", ops[e->op].name, e->start,
+				 e->result ? strerror(e->result) : "done", table_str(table));
+			break;
+		default:
+			break;
+		}
+	}
+
+	for (i = 0; i < vm->nr_vcpus; i++)
+		check_vcpu(w, index, vm->vcpus[i].fd, vm->vcpus[i].id, table);
+
+	/* Also what a vCPU gets that is created when all is quiet, maybe the first. */
+	fd = ioctl(vm->fd, KVM_CREATE_VCPU, max_vcpu_id / 2);
+	violates(g, index, ERRORS, fd >= 0 || errno == EEXIST, "KVM_CREATE_VCPU: %s",
+		 strerror(errno));
+	if (fd < 0)
+		return;
+	if (first_created == -1ul)
+		check_vcpu(w, index, fd, max_vcpu_id / 2, table);
+	close(fd);
+}
+
+static bool is_over(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return atomic_load(&failed) || now.tv_sec > deadline.tv_sec ||
+	       (now.tv_sec == deadline.tv_sec && now.tv_nsec >= deadline.tv_nsec);
+}
+
+/* Returns false if it is time to stop. */
+static bool create_vms(struct worker *w)
+{
+	struct group *g = w->group;
+	struct vm *vm;
+	char path[64];
+
+	/* The first round always runs. */
+	g->done = g->round && is_over();
+	if (g->done)
+		return false;
+
+	atomic_store(&g->clock, 0);
+	g->nr_vms = random_below(w, 2) ? 1 : 1 + random_below(w, MAX_VMS);
+	for (vm = g->vms; vm < g->vms + g->nr_vms; vm++) {
+		vm->nr_vcpus = 0;
+		vm->creator = syscall(SYS_gettid);
+		vm->fd = ioctl(kvm_fd, KVM_CREATE_VM, 0);
+		TEST_ASSERT(vm->fd >= 0, "KVM_CREATE_VM: %s", strerror(errno));
+		snprintf(path, sizeof(path), "/sys/kernel/debug/kvm/%d-%d/cpuid", vm->creator,
+			 vm->fd);
+		vm->has_debugfs = !access(path, R_OK);
+	}
+	atomic_fetch_add(&nr_vms, g->nr_vms);
+	atomic_fetch_add(&nr_rounds, 1);
+	return true;
+}
+
+static void destroy_vms(struct group *g, bool vm_first)
+{
+	struct vm *vm;
+	int i;
+
+	for (vm = g->vms; vm < g->vms + g->nr_vms; vm++) {
+		if (vm_first)
+			close(vm->fd);
+		for (i = 0; i < vm->nr_vcpus; i++)
+			close(vm->vcpus[i].fd);
+		if (!vm_first)
+			close(vm->fd);
+	}
+}
+
+static void wait_for_group(struct group *g)
+{
+	int generation = atomic_load(&g->generation);
+
+	if (atomic_fetch_add(&g->arrived, 1) == g->nr_workers - 1) {
+		atomic_store(&g->arrived, 0);
+		atomic_fetch_add(&g->generation, 1);
+		return;
+	}
+	while (atomic_load(&g->generation) == generation)
+		sched_yield();
+}
+
+static void *run_worker(void *arg)
+{
+	struct worker *w = arg;
+	struct group *g = w->group;
+	int i, nr_ops;
+
+	for (;;) {
+		w->random = mix(seed, mix(g->round, g->index * GROUP_THREADS + w->index));
+		w->nr_events = 0;
+
+		if (!w->index)
+			create_vms(w);
+		wait_for_group(g);
+		if (g->done)
+			return NULL;
+
+		for (i = 0; i < g->nr_vms; i++) {
+			w->vm_fds[i] = dup(g->vms[i].fd);
+			TEST_ASSERT(w->vm_fds[i] >= 0, "dup() failed: %s", strerror(errno));
+		}
+		nr_ops = MIN_OPS + random_below(w, MAX_OPS - MIN_OPS + 1);
+
+		wait_for_group(g);
+		for (i = 0; i < nr_ops; i++)
+			do_op(w);
+		wait_for_group(g);
+
+		if (!w->index) {
+			for (i = 0; i < g->nr_vms; i++)
+				check_vm(w, i);
+		}
+		wait_for_group(g);
+
+		/* Any thread may have the last reference. */
+		for (i = 0; i < g->nr_vms; i++) {
+			if (w->vm_fds[i] >= 0)
+				close(w->vm_fds[i]);
+		}
+		if (!w->index) {
+			destroy_vms(g, random_below(w, 2));
+			g->round++;
+		}
+		wait_for_group(g);
+	}
+}
+
+static void run_groups(int nr_threads)
+{
+	const int nr_groups = (nr_threads + GROUP_THREADS - 1) / GROUP_THREADS;
+	struct group *groups, *g;
+	struct worker *w;
+	int i, j;
+
+	groups = calloc(nr_groups, sizeof(*groups));
+	TEST_ASSERT(groups, "Out of memory");
+
+	for (i = 0; i < nr_groups; i++) {
+		g = &groups[i];
+		g->index = i;
+		g->nr_workers = min(nr_threads - i * GROUP_THREADS, GROUP_THREADS);
+		for (j = 0; j < MAX_VMS; j++)
+			pthread_mutex_init(&g->vms[j].lock, NULL);
+		for (j = 0; j < g->nr_workers; j++) {
+			w = &g->workers[j];
+			w->group = g;
+			w->index = j;
+			w->table = cpuid_alloc();
+		}
+	}
+
+	for (i = 0; i < nr_groups; i++) {
+		for (j = 0; j < groups[i].nr_workers; j++) {
+			w = &groups[i].workers[j];
+			TEST_ASSERT(!pthread_create(&w->thread, NULL, run_worker, w),
+				    "pthread_create() failed");
+		}
+	}
+	for (i = 0; i < nr_groups; i++) {
+		for (j = 0; j < groups[i].nr_workers; j++)
+			pthread_join(groups[i].workers[j].thread, NULL);
+	}
+}
+
+static void usage(const char *name)
+{
+	printf("usage: %s [-h] [-s SECONDS] [-r SEED] [-t THREADS]\n"
+	       " -s: how long to run (default %d)\n"
+	       " -r: what the random numbers depend on (default: the time)\n"
+	       " -t: the number of threads, 2 to %d (default %d)\n",
+	       name, DEFAULT_SECONDS, MAX_THREADS, DEFAULT_THREADS);
+}
+
+int main(int argc, char *argv[])
+{
+	int opt, i, seconds = DEFAULT_SECONDS, nr_threads = DEFAULT_THREADS;
+	char counts[512] = "";
+
+	setlinebuf(stdout);
+	clock_gettime(CLOCK_MONOTONIC, &deadline);
+	seed = time(NULL) ^ ((u64)getpid() << 32) ^ deadline.tv_nsec;
+
+	while ((opt = getopt(argc, argv, "hs:r:t:")) != -1) {
+		switch (opt) {
+		case 's':
+			seconds = atoi(optarg);
+			break;
+		case 'r':
+			seed = strtoull(optarg, NULL, 0);
+			break;
+		case 't':
+			nr_threads = atoi(optarg);
+			break;
+		default:
+			usage(argv[0]);
+			exit(opt == 'h' ? 0 : 1);
+		}
+	}
+	if (seconds < 1 || nr_threads < 2 || nr_threads > MAX_THREADS) {
+		usage(argv[0]);
+		exit(1);
+	}
+
+	TEST_REQUIRE(kvm_has_cap(KVM_CAP_VM_CPUID));
+
+	alarm(seconds + HANG_SECONDS);
+	deadline.tv_sec += seconds;
+	kvm_fd = open(KVM_DEV_PATH, O_RDWR | O_CLOEXEC);
+	TEST_ASSERT(kvm_fd >= 0, "Cannot open %s", KVM_DEV_PATH);
+	max_vcpu_id = kvm_check_cap(KVM_CAP_MAX_VCPU_ID);
+
+	ksft_print_header();
+	ksft_set_plan(NR_INVARIANTS);
+	ksft_print_msg("seed %#llx, %d threads, %d seconds\n", (unsigned long long)seed,
+		       nr_threads, seconds);
+	init_tables();
+	run_groups(nr_threads);
+
+	for (i = 0; i < NR_OPS; i++) {
+		size_t len = strlen(counts);
+
+		if (atomic_load(&op_counts[i]))
+			snprintf(counts + len, sizeof(counts) - len, "%s%s %lu",
+				 len ? ", " : "", ops[i].name, atomic_load(&op_counts[i]));
+	}
+	ksft_print_msg("%lu VMs in %lu rounds: %s\n", atomic_load(&nr_vms),
+		       atomic_load(&nr_rounds), counts);
+	ksft_print_msg("%lu sets succeeded, %lu failed with EBUSY\n",
+		       atomic_load(&set_counts[0]), atomic_load(&set_counts[1]));
+
+	for (i = 0; i < NR_INVARIANTS; i++) {
+		unsigned long checked = atomic_load(&invariants[i].checked);
+		unsigned long violated = atomic_load(&invariants[i].violated);
+
+		ksft_print_msg("checked %lu times, violated %lu times\n", checked, violated);
+		/* What was never checked isn't known to hold. */
+		ksft_test_result(checked && !violated, "%s\n", invariants[i].name);
+	}
+
+	ksft_finished();
+}

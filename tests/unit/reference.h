@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What KVM_VM_SET_CPUID promises, once more: written from the text of its ABI and
+ * not from the code, field by field, with linear searches over the table in the
+ * order in which userspace gave it, and slow.  Entries are named by their number
+ * in that order, -1 is none.
+ */
+#ifndef REFERENCE_H
+#define REFERENCE_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <linux/kvm.h>
+
+typedef struct kvm_cpuid_entry2 entry_t;
+
+/* CPUID with @function in EAX and @index in ECX is answered by this entry. */
+static bool ref_answers(const entry_t *e, uint32_t function, uint32_t index)
+{
+	if (e->flags == KVM_CPUID_FLAG_SIGNIFCANT_INDEX)
+		return e->function == function && e->index == index;
+
+	return e->function == function;
+}
+
+static int ref_find(const entry_t *entries, int nent, uint32_t function, uint32_t index)
+{
+	for (int i = 0; i < nent; i++) {
+		if (ref_answers(&entries[i], function, index))
+			return i;
+	}
+
+	return -1;
+}
+
+/* If the index does not matter, that is the function's entry with the lowest one. */
+static int ref_find_first(const entry_t *entries, int nent, uint32_t function)
+{
+	int first = -1;
+
+	for (int i = 0; i < nent; i++) {
+		if (entries[i].function == function &&
+		    (first < 0 || entries[i].index < entries[first].index))
+			first = i;
+	}
+
+	return first;
+}
+
+static bool ref_bad_entry(const entry_t *entries, int i)
+{
+	const entry_t *e = &entries[i];
+	int vaddr_bits = e->eax / 0x100 % 0x100;
+
+	if (e->flags != 0 && e->flags != KVM_CPUID_FLAG_SIGNIFCANT_INDEX)
+		return true;
+
+	if (e->padding[0] != 0 || e->padding[1] != 0 || e->padding[2] != 0)
+		return true;
+
+	if (e->function == 0x80000008)
+		if (vaddr_bits != 0 && vaddr_bits != 48 && vaddr_bits != 57)
+			return true;
+
+	/* Is there an input that this entry and an earlier one would answer? */
+	for (int j = 0; j < i; j++) {
+		if (ref_answers(e, entries[j].function, entries[j].index) ||
+		    ref_answers(&entries[j], e->function, e->index))
+			return true;
+	}
+
+	return false;
+}
+
+/* Is the table accepted?  If an entry is bad, *nent becomes its number. */
+static int ref_check(const entry_t *entries, uint32_t *nent, uint64_t guest_perm)
+{
+	const uint64_t amx_tile_data = 1 << 18;
+	int i;
+
+	if (*nent > 256) {
+		*nent = 256;
+		return -E2BIG;
+	}
+
+	if (*nent == 0)
+		return -EINVAL;
+
+	for (i = 0; i < (int)*nent; i++) {
+		if (ref_bad_entry(entries, i)) {
+			*nent = i;
+			return -EINVAL;
+		}
+	}
+
+	i = ref_find(entries, *nent, 0xd, 0);
+	if (i >= 0 && (entries[i].eax & amx_tile_data) && !(guest_perm & amx_tile_data))
+		return -EPERM;
+
+	return 0;
+}
+
+/* Where a hypervisor's leaves start, at the lowest place if at several; 0 if it has none. */
+static uint32_t ref_hypervisor_base(const entry_t *entries, int nent, const char *name)
+{
+	uint32_t base = 0;
+
+	for (int i = 0; i < nent; i++) {
+		const entry_t *e = &entries[i];
+
+		if (e->function < 0x40000000 || e->function > 0x4000ffff || e->function % 0x100)
+			continue;
+
+		if (memcmp(&e->ebx, name, 4) || memcmp(&e->ecx, name + 4, 4) ||
+		    memcmp(&e->edx, name + 8, 4) ||
+		    i != ref_find_first(entries, nent, e->function))
+			continue;
+
+		if (!base || e->function < base)
+			base = e->function;
+	}
+
+	return base;
+}
+
+static int ref_pv_features(const entry_t *entries, int nent)
+{
+	uint32_t base = ref_hypervisor_base(entries, nent, "KVMKVMKVM\0\0");
+
+	return base ? ref_find_first(entries, nent, base + 1) : -1;
+}
+
+static uint32_t ref_xen_base(const entry_t *entries, int nent)
+{
+	return ref_hypervisor_base(entries, nent, "XenVMMXenVMM");
+}
+
+/* How many bits it takes to give each of so many things a number. */
+static unsigned int ref_bits(unsigned int things)
+{
+	unsigned int bits = 0;
+
+	while ((1u << bits) < things)
+		bits++;
+
+	return bits;
+}
+
+static unsigned int ref_package_width(const entry_t *entries, int nent)
+{
+	int i = ref_find_first(entries, nent, 0x80000008);
+	unsigned int width, threads;
+
+	if (i < 0)
+		return 0;
+
+	width = entries[i].ecx / 0x1000 % 0x10;
+	threads = entries[i].ecx % 0x100 + 1;
+	return width ? width : ref_bits(threads);
+}
+
+/* Has entry @i a bit that follows the vCPU's state, i.e. control registers and MSRs? */
+static bool ref_is_runtime(const entry_t *entries, int nent, int i)
+{
+	switch (entries[i].function) {
+	case 0x1:
+		return i == ref_find_first(entries, nent, 0x1);
+	case 0x7:
+		return i == ref_find(entries, nent, 0x7, 0);
+	case 0xd:
+		if (i == ref_find(entries, nent, 0xd, 0))
+			return true;
+		/* The size of the compacted area, where XSAVEC or XSAVES makes one. */
+		return i == ref_find(entries, nent, 0xd, 1) &&
+		       (entries[i].eax & (1 << 1) || entries[i].eax & (1 << 3));
+	}
+
+	return i == ref_pv_features(entries, nent);
+}
+
+/* Entry @i with what KVM fills in for a vCPU of this id, and state bits zero. */
+static entry_t ref_entry(const entry_t *entries, int nent, int i, uint32_t id,
+			 uint32_t xen_id)
+{
+	unsigned int package, nodes, node_width, threads;
+	entry_t e = entries[i];
+
+	switch (e.function) {
+	case 0x1:
+		e.ebx = e.ebx % 0x1000000 + id % 0x100 * 0x1000000;
+		break;
+	case 0xb:
+	case 0x1f:
+	case 0x80000026:
+		e.edx = id;
+		break;
+	case 0x8000001e:
+		package = ref_package_width(entries, nent);
+		nodes = ref_bits(e.ecx / 0x100 % 8 + 1);
+		node_width = package > nodes ? package - nodes : 0;
+		threads = ref_bits(e.ebx / 0x100 % 0x100 + 1);
+
+		e.eax = id;
+		e.ebx = e.ebx / 0x100 * 0x100 + (id % (1u << node_width) / (1u << threads)) % 0x100;
+		e.ecx = e.ecx / 0x100 * 0x100 + (id / (1u << node_width)) % 0x100;
+		break;
+	}
+
+#ifdef CONFIG_KVM_XEN
+	if (ref_xen_base(entries, nent) &&
+	    e.function == ref_xen_base(entries, nent) + 4 && (e.eax & (1 << 3)))
+		e.ebx = xen_id;
+#else
+	(void)xen_id;
+#endif
+
+	if (ref_is_runtime(entries, nent, i)) {
+		switch (e.function) {
+		case 0x1:
+			e.ecx &= ~(1u << 27);
+			e.edx &= ~(1u << 9);
+			break;
+		case 0x7:
+			e.ecx &= ~(1u << 4);
+			break;
+		case 0xd:
+			e.ebx = 0;
+			break;
+		}
+	}
+
+	return e;
+}
+
+/* Has entry @i a field that depends on who the vCPU is? */
+static bool ref_has_ids(const entry_t *entries, int nent, int i)
+{
+	entry_t none = ref_entry(entries, nent, i, 0, 0);
+	entry_t all = ref_entry(entries, nent, i, ~0u, ~0u);
+
+	return memcmp(&none, &all, sizeof(none));
+}
+
+/* Where entry @i stands in the canonical order. */
+static int ref_rank(const entry_t *entries, int nent, int i)
+{
+	int rank = 0;
+
+	for (int j = 0; j < nent; j++) {
+		if (entries[j].function < entries[i].function ||
+		    (entries[j].function == entries[i].function &&
+		     entries[j].index < entries[i].index))
+			rank++;
+	}
+
+	return rank;
+}
+
+#endif /* REFERENCE_H */

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef SHIM_FPU_XSTATE_H
+#define SHIM_FPU_XSTATE_H
+
+/* AMX's tile data. */
+#define XFEATURE_MASK_USER_DYNAMIC	BIT_ULL(18)
+
+#endif

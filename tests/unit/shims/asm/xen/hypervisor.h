@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef SHIM_XEN_HYPERVISOR_H
+#define SHIM_XEN_HYPERVISOR_H
+
+#define XEN_SIGNATURE	"XenVMMXenVMM"
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef SHIM_DEBUGFS_H
+#define SHIM_DEBUGFS_H
+
+#include "seq_file.h"
+
+struct dentry {
+	const char *name;
+	unsigned int mode;
+	void *data;
+	const struct file_operations *fops;
+};
+
+/* The one file of the folder @dir, so the folder itself remembers it. */
+static inline void debugfs_create_file(const char *name, unsigned int mode,
+				       struct dentry *dir, void *data,
+				       const struct file_operations *fops)
+{
+	*dir = (struct dentry){ name, mode, data, fops };
+}
+
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * CPUID tables as VMMs give them: in KVM's order or their own, and with the IDs of
+ * the CPU that they were read on.  The unit tests use them, and they are the
+ * fuzzers' seeds.
+ */
+#ifndef TABLES_H
+#define TABLES_H
+
+#include <linux/kvm.h>
+
+/* EAX, EBX, ECX and EDX come last. */
+#define LEAF(_function, ...) \
+	{ (_function), 0, 0, __VA_ARGS__, {} }
+#define SUBLEAF(_function, _index, ...) \
+	{ (_function), (_index), KVM_CPUID_FLAG_SIGNIFCANT_INDEX, __VA_ARGS__, {} }
+
+/* 32 CPUs with 2 threads a core, 4 nodes. */
+static const struct kvm_cpuid_entry2 amd[] = {
+	LEAF(0x0, 0x10, 0x68747541, 0x444d4163, 0x69746e65),
+	LEAF(0x1, 0x00800f12, 0x05100800, 0xfed83203, 0x178bfbff),
+	LEAF(0x6, 0x4, 0, 0, 0),
+	SUBLEAF(0x7, 0, 0, 0x209c01a9, 0, 0),
+	SUBLEAF(0xb, 0, 1, 2, 0x100, 5),
+	SUBLEAF(0xb, 1, 5, 32, 0x201, 5),
+	SUBLEAF(0xd, 0, 0x7, 0x340, 0x340, 0),
+	SUBLEAF(0xd, 1, 0xf, 0x340, 0, 0),
+	SUBLEAF(0xd, 2, 0x100, 0x240, 0, 0),
+	LEAF(0x40000000, 0x40000001, 0x4b4d564b, 0x564b4d56, 0x4d),
+	LEAF(0x40000001, 0x01007efb, 0, 0, 0),
+	LEAF(0x80000000, 0x80000026, 0x68747541, 0x444d4163, 0x69746e65),
+	LEAF(0x80000001, 0x00800f12, 0x40000000, 0x75c237ff, 0x2fd3fbff),
+	LEAF(0x80000002, 0x20444d41, 0x43595045, 0x6f725020, 0x73736563),
+	LEAF(0x80000007, 0, 0, 0, 0x100),
+	LEAF(0x80000008, 0x3030, 0x0108a000, 0x501f, 0),
+	LEAF(0x8000000a, 0x1, 0x8, 0, 0x9),
+	SUBLEAF(0x8000001d, 0, 0x4121, 0x01c0003f, 0x3f, 0),
+	SUBLEAF(0x8000001d, 1, 0x4122, 0x00c0003f, 0xff, 0),
+	SUBLEAF(0x8000001d, 4, 0, 0, 0, 0),
+	LEAF(0x8000001e, 5, 0x102, 0x300, 0),
+	LEAF(0x8000001f, 0, 0, 0, 0),
+	SUBLEAF(0x80000026, 0, 1, 2, 0x100, 5),
+	SUBLEAF(0x80000026, 1, 5, 32, 0x201, 5),
+};
+
+/* With AMX, and topology in 0x1f. */
+static const struct kvm_cpuid_entry2 intel[] = {
+	LEAF(0x80000008, 0x3934, 0, 0, 0),
+	LEAF(0x80000001, 0, 0, 0x121, 0x2c100800),
+	LEAF(0x80000000, 0x80000008, 0, 0, 0),
+	LEAF(0x0, 0x20, 0x756e6547, 0x6c65746e, 0x49656e69),
+	LEAF(0x1, 0x000806f8, 0x2a400800, 0xfffab20b, 0x1fabfbff),
+	LEAF(0x2, 0x00feff01, 0xf0, 0, 0),
+	SUBLEAF(0x4, 0, 0xfc004121, 0x02c0003f, 0x3f, 0),
+	SUBLEAF(0x4, 3, 0xfc1fc163, 0x0380003f, 0x1bfff, 4),
+	SUBLEAF(0x7, 1, 0x1c30, 0, 0, 0),
+	SUBLEAF(0x7, 0, 2, 0xf1bf27eb, 0x1b415f7e, 0xffdd4432),
+	SUBLEAF(0x7, 2, 0, 0, 0, 0x17),
+	LEAF(0xa, 0, 0, 0, 0),
+	SUBLEAF(0xb, 2, 0, 0, 2, 42),
+	SUBLEAF(0xb, 1, 7, 128, 0x201, 42),
+	SUBLEAF(0xb, 0, 1, 2, 0x100, 42),
+	SUBLEAF(0xd, 0, 0x602e7, 0x2b00, 0x2b00, 0),
+	SUBLEAF(0xd, 1, 0x1f, 0x2840, 0, 0),
+	SUBLEAF(0xd, 17, 64, 2752, 2, 0),
+	SUBLEAF(0xd, 18, 8192, 2816, 6, 0),
+	SUBLEAF(0x1d, 0, 1, 0, 0, 0),
+	SUBLEAF(0x1d, 1, 0x04002000, 0x00080040, 0x10, 0),
+	SUBLEAF(0x1f, 0, 1, 2, 0x100, 42),
+	SUBLEAF(0x1f, 1, 7, 128, 0x201, 42),
+};
+
+/* Hyper-V's leaves first, then Xen's, then KVM's. */
+static const struct kvm_cpuid_entry2 paravirt[] = {
+	LEAF(0x40000000, 0x40000005, 0x7263694d, 0x666f736f, 0x76482074),
+	LEAF(0x40000001, 0x31237648, 0, 0, 0),
+	LEAF(0x40000003, 0xae7f, 0x388030, 0, 0xe0bed7b2),
+	LEAF(0x40000004, 0x24e2c, 0xfff, 0, 0),
+	LEAF(0x40000100, 0x40000104, 0x566e6558, 0x65584d4d, 0x4d4d566e),
+	LEAF(0x40000101, 0x00040011, 0, 0, 0),
+	LEAF(0x40000102, 1, 0x40000200, 0, 0),
+	SUBLEAF(0x40000103, 0, 0, 0, 0, 0),
+	SUBLEAF(0x40000103, 2, 0, 0, 0, 0),
+	LEAF(0x40000104, 0x18, 7, 1, 0),
+	LEAF(0x40000200, 0x40000201, 0x4b4d564b, 0x564b4d56, 0x4d),
+	LEAF(0x40000201, 0x01007efb, 0, 0, 0),
+	LEAF(0x0, 0xd, 0x756e6547, 0x6c65746e, 0x49656e69),
+	LEAF(0x1, 0x000106a1, 0, 0x8a083203, 0x178bfbff),
+	/* Without the flag, an entry is for every index. */
+	LEAF(0x7, 0, 0, 0x1c, 0),
+	LEAF(0xb, 0, 0, 0, 3),
+	LEAF(0xd, 0x3, 0x240, 0x240, 0),
+};
+
+#endif /* TABLES_H */
