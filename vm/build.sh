@@ -36,13 +36,10 @@ get_source() {
 # is, and what comes out is kept nowhere else.
 ready_tree() {
 	state=$("$top/scripts/tree" --state)
-	if [[ $state == edited ]]; then
+	[[ $state == edited || ! -d $1 ]] || return 1
+	"$top/scripts/tree" --keep || exit
+	[[ $state != edited ]] ||
 		say "build/$K/$VARIANT/linux has work in it that linux/patches/$K lacks; it is built as it is"
-	elif [[ -d $1 ]]; then
-		return 1
-	else
-		"$top/scripts/tree" || exit
-	fi
 }
 
 # keep DIR STORE - into the cache, for the next checkout

@@ -43,5 +43,5 @@ emulator_command() {
 		  -nodefaults -no-user-config -display none -monitor none -no-reboot
 		  -serial "file:$console" -serial "$serial"
 		  -kernel "$kernel" -initrd "$work/root.cpio"
-		  -append "console=ttyS0,115200 loglevel=5 panic=-1 oops=panic printk.devkmsg=on${append:+ $append}")
+		  -append "console=ttyS0,115200 loglevel=5 printk.time=1 printk.devkmsg=on panic=-1 oops=panic${append:+ $append}")
 }

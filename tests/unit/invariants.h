@@ -6,6 +6,8 @@
 #ifndef INVARIANTS_H
 #define INVARIANTS_H
 
+#include <linux/kvm_host.h>
+
 #include "reference.h"
 
 /* Userspace's memory: as large as it says, so that reading on is found. */
@@ -43,8 +45,11 @@ static bool read_cpuid(const struct kvm_vm_cpuid *table, u32 function, u64 index
 	assert(found >= table->entries && found < table->entries + table->nent);
 
 	*e = *found;
-	if (kvm_vm_cpuid_has_ids(table, found))
+	if (kvm_vm_cpuid_has_ids(table, found)) {
+		/* A copy may have been another vCPU's before. */
+		kvm_vm_cpuid_set_ids(table, e, ~id, ~xen_id);
 		kvm_vm_cpuid_set_ids(table, e, id, xen_id);
+	}
 
 	return true;
 }
@@ -112,7 +117,7 @@ static const char *differs_in_table(const struct kvm_vm_cpuid *table, const entr
 			return "has_ids";
 		if (kvm_vm_cpuid_has_runtime(table, e) != ref_is_runtime(entries, nent, i))
 			return "has_runtime";
-		if ((i == pv) != (e == table->pv_features))
+		if (i == pv ? e != table->pv_features : e == table->pv_features)
 			return "pv_features";
 
 		ids = *e;

@@ -78,7 +78,9 @@ static bool ref_bad_entry(const entry_t *entries, int i)
 /* Is the table accepted?  If an entry is bad, *nent becomes its number. */
 static int ref_check(const entry_t *entries, uint32_t *nent, uint64_t guest_perm)
 {
-	const uint64_t amx_tile_data = 1 << 18;
+	/* Of the shims' dynamic xfeatures, one is in each half. */
+	const uint32_t amx = 1 << 18, unreal = 1 << (50 - 32);
+	bool may_amx = guest_perm >> 18 & 1, may_unreal = guest_perm >> 50 & 1;
 	int i;
 
 	if (*nent > 256) {
@@ -97,7 +99,9 @@ static int ref_check(const entry_t *entries, uint32_t *nent, uint64_t guest_perm
 	}
 
 	i = ref_find(entries, *nent, 0xd, 0);
-	if (i >= 0 && (entries[i].eax & amx_tile_data) && !(guest_perm & amx_tile_data))
+	if (i >= 0 && (entries[i].eax & amx) && !may_amx)
+		return -EPERM;
+	if (i >= 0 && (entries[i].edx & unreal) && !may_unreal)
 		return -EPERM;
 
 	return 0;

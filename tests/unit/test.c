@@ -173,6 +173,9 @@ static const struct {
 	{ "0x1: initial APIC ID, OSXSAVE, APIC",
 	  { LEAF(0x1, ONES) },
 	  { LEAF(0x1, ~0u, 0x00ffffff, 0xf7ffffff, 0xfffffdff) } },
+	{ "0x1: whatever EAX is",
+	  { LEAF(0x1, 0, ~0u, ~0u, ~0u) },
+	  { LEAF(0x1, 0, 0x00ffffff, 0xf7ffffff, 0xfffffdff) } },
 	{ "0x1: with subleaves, the state is in the first only",
 	  { SUBLEAF(0x1, 7, ONES), SUBLEAF(0x1, 3, ONES) },
 	  { SUBLEAF(0x1, 3, ~0u, 0x00ffffff, 0xf7ffffff, 0xfffffdff),
@@ -180,6 +183,8 @@ static const struct {
 	{ "0x7.0: OSPKE",
 	  { SUBLEAF(0x7, 1, ONES), SUBLEAF(0x7, 0, ONES) },
 	  { SUBLEAF(0x7, 0, ~0u, ~0u, 0xffffffef, ~0u), SUBLEAF(0x7, 1, ONES) } },
+	{ "0x7.0: whatever EAX is",
+	  { SUBLEAF(0x7, 0, 0, 0, ~0u, 0) }, { SUBLEAF(0x7, 0, 0, 0, 0xffffffef, 0) } },
 	{ "0x7 for every index: OSPKE",
 	  { { .function = 0x7, .index = 5, .ecx = ~0u } },
 	  { { .function = 0x7, .index = 5, .ecx = 0xffffffef } } },
@@ -191,6 +196,8 @@ static const struct {
 	  { SUBLEAF(0xd, 0, 7, ~0u, ~0u, 0), SUBLEAF(0xd, 1, ONES), SUBLEAF(0xd, 2, ONES) },
 	  { SUBLEAF(0xd, 0, 7, 0, ~0u, 0), SUBLEAF(0xd, 1, ~0u, 0, ~0u, ~0u),
 	    SUBLEAF(0xd, 2, ONES) } },
+	{ "0xd.0: whatever EAX is",
+	  { SUBLEAF(0xd, 0, 0, ~0u, 0, 0) }, { SUBLEAF(0xd, 0, 0, 0, 0, 0) } },
 	{ "0xd.1: with XSAVEC only",
 	  { SUBLEAF(0xd, 1, 2, ~0u, ~0u, ~0u) }, { SUBLEAF(0xd, 1, 2, 0, ~0u, ~0u) } },
 	{ "0xd.1: with XSAVES only",
@@ -377,6 +384,9 @@ static const struct {
 	{ "0x8000001e: width from ECX[7:0], 8 threads", 13,
 	  { ECX(0x80000008, 0x0007), LEAF(0x8000001e, 0, 0, 0, 0) },
 	  LEAF(0x8000001e, 13, 5, 1, 0) },
+	{ "0x8000001e: 2 threads need 1 bit", 13,
+	  { ECX(0x80000008, 0x0001), LEAF(0x8000001e, 0, 0, 0, 0) },
+	  LEAF(0x8000001e, 13, 1, 6, 0) },
 	{ "0x8000001e: 9 threads need 4 bits", 13,
 	  { ECX(0x80000008, 0x0008), LEAF(0x8000001e, 0, 0, 0, 0) },
 	  LEAF(0x8000001e, 13, 13, 0, 0) },
@@ -535,18 +545,25 @@ static const struct {
 	bool ids, runtime;
 } kind_cases[] = {
 	{ 0x0, 0, ~0u, false, false },
+	{ 0x1, 0, 0, true, true },
 	{ 0x1, 0, ~0u, true, true },
+	{ 0x7, 0, 0, false, true },
 	{ 0x7, 0, ~0u, false, true },
 	{ 0x7, 1, ~0u, false, false },
+	{ 0xb, 0, 0, true, false },
 	{ 0xb, 0, ~0u, true, false },
 	{ 0xb, 1, ~0u, true, false },
+	{ 0xd, 0, 0, false, true },
 	{ 0xd, 0, 0x3, false, true },
 	{ 0xd, 1, 0x2, false, true },
 	{ 0xd, 1, 0x8, false, true },
 	{ 0xd, 1, 0x5, false, false },
 	{ 0xd, 2, ~0u, false, false },
+	{ 0x1f, 0, 0, true, false },
 	{ 0x1f, 0, ~0u, true, false },
+	{ 0x8000001e, 0, 0, true, false },
 	{ 0x8000001e, 0, ~0u, true, false },
+	{ 0x80000026, 0, 0, true, false },
 	{ 0x80000026, 0, ~0u, true, false },
 	{ 0x80000007, 0, ~0u, false, false },
 };
@@ -566,12 +583,15 @@ static void test_kinds(void)
 	}
 }
 
+/* Bit 50 is a dynamic xfeature of the shims only. */
 #define AMX	(1u << 18)
+#define BIT_50	(1u << (50 - 32))
 
 static const entry_t two[] = { LEAF(0x0, 1, 2, 3, 4), LEAF(0x2, 5, 6, 7, 8) };
 static const entry_t with_amx[] = { SUBLEAF(0xd, 0, AMX | 7, 0, 0, 0) };
 static const entry_t with_amx_in_1[] = { SUBLEAF(0xd, 1, AMX, 0, AMX, AMX) };
-static const entry_t with_bit_50[] = { SUBLEAF(0xd, 0, 7, AMX, AMX, AMX) };
+static const entry_t with_bit_50[] = { SUBLEAF(0xd, 0, 7, 0, 0, BIT_50) };
+static const entry_t with_all_others[] = { SUBLEAF(0xd, 0, ~AMX, ~0u, ~0u, ~BIT_50) };
 static const entry_t second_bad[] = { LEAF(0x0, 1, 2, 3, 4), LEAF(0x0, 5, 6, 7, 8) };
 static entry_t most[KVM_MAX_CPUID_ENTRIES + 1];
 
@@ -616,7 +636,12 @@ static const struct {
 	{ "AMX with another's permission", with_amx, 1, 0, { .guest_perm = ~(u64)AMX },
 	  .r = -EPERM, .nent_after = 1 },
 	{ "AMX with permission", with_amx, 1, 0, { .guest_perm = AMX }, .nent_after = 1 },
-	{ "no dynamic xfeature, no permission", with_bit_50, 1, .nent_after = 1 },
+	{ "bit 50 without permission", with_bit_50, 1, .r = -EPERM, .nent_after = 1 },
+	{ "bit 50 with AMX's permission", with_bit_50, 1, 0, { .guest_perm = AMX },
+	  .r = -EPERM, .nent_after = 1 },
+	{ "bit 50 with permission", with_bit_50, 1, 0, { .guest_perm = 1ull << 50 },
+	  .nent_after = 1 },
+	{ "all that needs no permission", with_all_others, 1, .nent_after = 1 },
 	{ "AMX's bit in 0xd.1", with_amx_in_1, 1, .nent_after = 1 },
 	{ "AMX without permission before a vCPU", with_amx, 1, .created_vcpus = 1,
 	  .r = -EPERM, .nent_after = 1 },

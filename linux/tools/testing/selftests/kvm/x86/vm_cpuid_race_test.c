@@ -11,12 +11,17 @@
  *
  * What a thread does depends on the seed alone, how threads interleave doesn't.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <time.h>
 #include <unistd.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -24,13 +29,15 @@
 #include "vm_cpuid_util.h"
 
 #define DEFAULT_SECONDS		10
-#define DEFAULT_THREADS		8
+#define DEFAULT_THREADS		16
 #define MAX_THREADS		256
 #define GROUP_THREADS		4
 #define MAX_VMS			4
 #define MAX_VCPUS		32
-#define MIN_OPS			4
-#define MAX_OPS			40
+/* A thread's operations on the VMs of a round, before and after the first creation. */
+#define MAX_OPS_WITHOUT_VCPU	150
+#define MAX_OPS_WITH_VCPUS	24
+#define MAX_OPS			(MAX_OPS_WITHOUT_VCPU + MAX_OPS_WITH_VCPUS)
 
 /* Ends a test that hangs, with some time to get there. */
 #define HANG_SECONDS		120
@@ -44,7 +51,8 @@
 #define NO_TABLE		-1
 #define UNKNOWN_TABLE		-2
 
-static const u32 table_sizes[NR_TABLES] = { 5, 6, 7, 33, 64, 128, 255, 256 };
+/* All different; similar sizes make that freed memory is used again soon. */
+static const u32 table_sizes[NR_TABLES] = { 5, 6, 7, 8, 20, 205, 230, 256 };
 
 struct table {
 	/* In no particular order, with junk in the fields that KVM computes. */
@@ -70,10 +78,10 @@ static struct {
 	atomic_ulong checked, violated;
 } invariants[NR_INVARIANTS] = {
 	[SET_SUCCEEDS]		= { "no table is set once a vCPU exists" },
-	[SET_IS_BUSY]		= { "a set fails with EBUSY only if a vCPU exists or is being created" },
+	[SET_IS_BUSY]		= { "EBUSY only if a vCPU exists or is being created" },
 	[LAST_SET_COUNTS]	= { "the table that was set last is in force" },
 	[ONE_TABLE]		= { "all vCPUs of a VM have its table" },
-	[WHOLE_TABLE]		= { "who gets a table gets a whole one, and none that was replaced" },
+	[WHOLE_TABLE]		= { "a get returns a whole table that wasn't replaced" },
 	[VCPU_SET]		= { "a vCPU's table can be set if and only if the VM has none" },
 	[ERRORS]		= { "nothing but the documented errors appears" },
 };
@@ -118,12 +126,15 @@ static const struct {
 struct event {
 	enum op op;
 	int vm;
+	int worker;
 	/* What was set or seen, or the vCPU's id. */
 	int arg;
 	/* 0 or an errno. */
 	int result;
 	/* In ticks of the group's clock. */
 	unsigned long start, end;
+	/* When another table is in force for sure, if this is a set. */
+	unsigned long replaced;
 };
 
 struct vm {
@@ -149,6 +160,8 @@ struct worker {
 	int vm_fds[MAX_VMS];
 	int nr_events;
 	struct event events[MAX_OPS];
+	/* For a child process, while this thread waits for it. */
+	char stack[16384] __aligned(16);
 };
 
 struct group {
@@ -157,12 +170,17 @@ struct group {
 	struct worker workers[GROUP_THREADS];
 	u64 round;
 	bool done;
+	int nr_ops_without_vcpu;
 	int nr_vms;
 	struct vm vms[MAX_VMS];
 	atomic_ulong clock;
 
-	/* A barrier without sleep, as that would order the threads. */
-	atomic_int arrived, generation;
+	/* What happened to the VM that is being checked. */
+	int nr_events;
+	struct event events[GROUP_THREADS * MAX_OPS];
+
+	pthread_barrier_t barrier;
+	atomic_int nr_ready;
 };
 
 static int kvm_fd;
@@ -213,6 +231,29 @@ static void clear_computed(struct kvm_cpuid2 *table)
 			break;
 		}
 	}
+}
+
+/* More than the largest table, in pages of its own. */
+#define BUFFER_SIZE	(4 * 4096)
+
+static struct kvm_cpuid2 *alloc_buffer(void)
+{
+	void *buffer = mmap(NULL, BUFFER_SIZE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	TEST_ASSERT(buffer != MAP_FAILED, "Out of memory");
+	return buffer;
+}
+
+/*
+ * Prepare for a get.  That page faults interrupt KVM's copying makes it slow,
+ * just as if the process was swapped out, and so gives others a chance.
+ */
+static struct kvm_cpuid2 *make_room(struct kvm_cpuid2 *buffer)
+{
+	madvise(buffer, BUFFER_SIZE, MADV_DONTNEED);
+	buffer->nent = CPUID_MAX_ENTRIES;
+	return buffer;
 }
 
 static bool has_ids(const struct kvm_cpuid2 *table, u32 id)
@@ -291,15 +332,24 @@ static int identify_canonical(const struct kvm_cpuid2 *table)
 	return UNKNOWN_TABLE;
 }
 
+/* RESET leaves the version of the CPU in RDX: that is what the table said then. */
+static bool has_version(int fd, const struct kvm_cpuid2 *canonical)
+{
+	struct kvm_regs regs;
+
+	/* Its entry is the second one. */
+	return !ioctl(fd, KVM_GET_REGS, &regs) && regs.rdx == canonical->entries[1].eax;
+}
+
 /*
  * Which table a vCPU has.  If that is the VM's table, then it has the vCPU's IDs
  * and is sorted, else it has what its setter left there.
  */
 static int identify_vcpu_table(struct kvm_cpuid2 *table, u32 id, bool *is_vm_table)
 {
-	*is_vm_table = has_ids(table, id);
-
-	if (!table->nent)
+	/* KVM_SET_CPUID sets one entry or none, which isn't one of the tables. */
+	*is_vm_table = table->nent > 1 && has_ids(table, id);
+	if (table->nent <= 1)
 		return NO_TABLE;
 
 	clear_computed(table);
@@ -315,32 +365,54 @@ static const char *table_str(int table)
 	return table == NO_TABLE ? "none" : table == UNKNOWN_TABLE ? "unknown" : names[table];
 }
 
-static void report_events(struct group *g, int vm)
+static int compare_events(const void *a, const void *b)
 {
-	unsigned long after = 0;
-	struct event *e, *next;
-	int i, j, worker = 0;
+	const struct event *l = a, *r = b;
 
-	/* In the order in which they began. */
-	for (;;) {
-		next = NULL;
-		for (i = 0; i < g->nr_workers; i++) {
-			for (j = 0; j < g->workers[i].nr_events; j++) {
-				e = &g->workers[i].events[j];
-				if (e->vm == vm && e->start > after &&
-				    (!next || e->start < next->start)) {
-					next = e;
-					worker = i;
-				}
-			}
+	return l->start < r->start ? -1 : 1;
+}
+
+static bool is_good_set(const struct event *e)
+{
+	return e->op == SET && !e->result;
+}
+
+/* In the order in which they began. */
+static void collect_events(struct group *g, int vm)
+{
+	unsigned long replaced;
+	struct event *e, *later;
+	struct worker *w;
+	int i;
+
+	g->nr_events = 0;
+	for (w = g->workers; w < g->workers + g->nr_workers; w++) {
+		for (i = 0; i < w->nr_events; i++) {
+			if (w->events[i].vm == vm)
+				g->events[g->nr_events++] = w->events[i];
 		}
-		if (!next)
-			break;
-		ksft_print_msg("  %4lu to %4lu: thread %d: %s %d: %s\n", next->start, next->end,
-			       worker, ops[next->op].name, next->arg,
-			       next->result ? strerror(next->result) : "done");
-		after = next->start;
 	}
+	qsort(g->events, g->nr_events, sizeof(g->events[0]), compare_events);
+
+	/* A set replaces those that were done when it began. */
+	for (e = g->events; e < g->events + g->nr_events; e++) {
+		replaced = -1ul;
+		for (later = e + 1; later < g->events + g->nr_events; later++) {
+			if (is_good_set(later) && later->start > e->end && later->end < replaced)
+				replaced = later->end;
+		}
+		e->replaced = replaced;
+	}
+}
+
+static void report_events(struct group *g)
+{
+	const struct event *e;
+
+	for (e = g->events; e < g->events + g->nr_events; e++)
+		ksft_print_msg("  %3lu to %3lu: thread %d: %s %d: %s\n", e->start, e->end,
+			       e->worker, ops[e->op].name, e->arg,
+			       e->result ? strerror(e->result) : "done");
 }
 
 /* Count a check and say whether it failed.  @vm is -1 as long as the VM is in use. */
@@ -369,7 +441,7 @@ static bool __printf(5, 6) violates(struct group *g, int vm, enum invariant inva
 	ksft_print_msg("%s (group %d, round %llu, VM %d)\n", what, g->index,
 		       (unsigned long long)g->round, vm);
 	if (vm >= 0)
-		report_events(g, vm);
+		report_events(g);
 	pthread_mutex_unlock(&lock);
 	return true;
 }
@@ -459,11 +531,7 @@ static void op_set_bad(struct worker *w, struct event *e, int fd)
 
 static void op_get(struct worker *w, struct event *e, int fd)
 {
-	memset(w->table->entries, 0x5a, sizeof(w->table->entries[0]) * CPUID_MAX_ENTRIES);
-	w->table->nent = CPUID_MAX_ENTRIES;
-	w->table->padding = 0;
-
-	__ioctl(w->group, e, fd, KVM_VM_GET_CPUID, w->table);
+	__ioctl(w->group, e, fd, KVM_VM_GET_CPUID, make_room(w->table));
 	e->arg = e->result ? NO_TABLE : identify_canonical(w->table);
 	check_error(w, e, ENOENT, 0);
 	violates(w->group, -1, WHOLE_TABLE, e->arg != UNKNOWN_TABLE,
@@ -578,31 +646,42 @@ static void op_create(struct worker *w, struct event *e, struct vm *vm, int fd)
 		close(vcpu_fd);
 }
 
-/* The last thing that KVM does is to get a file descriptor: let it get none. */
-static void op_create_and_fail(struct worker *w, struct event *e, int fd)
+struct creation {
+	int fd;
+	u32 id;
+	int result;
+};
+
+static int create_without_files(void *arg)
 {
 	const struct rlimit no_files = { 0, 0 };
+	struct creation *c = arg;
+	int r = -1;
+
+	errno = 0;
+	if (!setrlimit(RLIMIT_NOFILE, &no_files))
+		r = ioctl(c->fd, KVM_CREATE_VCPU, (void *)(unsigned long)c->id);
+	c->result = r < 0 ? errno : 0;
+	_exit(0);
+}
+
+/*
+ * The last thing that KVM does is to get a file descriptor: let it get none.  The
+ * limit is for a process, and KVM takes ioctls only from the address space that
+ * the VM was created in: so this is for a process with the same address space.
+ */
+static void op_create_and_fail(struct worker *w, struct event *e, int fd)
+{
+	struct creation creation = { .fd = fd, .id = random_vcpu_id(w) };
 	pid_t pid;
 
-	e->arg = random_vcpu_id(w);
-
-	/*
-	 * KVM takes ioctls only from the address space that the VM was created
-	 * in, and a limit is for a process: so this has to be vfork().
-	 */
+	e->arg = creation.id;
 	e->start = tick(w->group);
-	pid = vfork();
-	if (!pid) {
-		int r = -1;
-
-		errno = 0;
-		if (!setrlimit(RLIMIT_NOFILE, &no_files))
-			r = ioctl(fd, KVM_CREATE_VCPU, (void *)(unsigned long)e->arg);
-		e->result = r < 0 ? errno : 0;
-		_exit(0);
-	}
+	pid = clone(create_without_files, w->stack + sizeof(w->stack),
+		    CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, &creation);
 	e->end = tick(w->group);
-	TEST_ASSERT(pid > 0 && waitpid(pid, NULL, 0) == pid, "vfork() failed");
+	e->result = creation.result;
+	TEST_ASSERT(pid > 0 && waitpid(pid, NULL, 0) == pid, "clone() failed");
 
 	violates(w->group, -1, ERRORS,
 		 e->result == EMFILE || e->result == EEXIST ||
@@ -668,15 +747,10 @@ static void op_vcpu_get_cpuid2(struct worker *w, struct event *e, int fd, u32 id
 {
 	bool is_vm_table;
 
-	w->table->nent = CPUID_MAX_ENTRIES;
-	__ioctl(w->group, e, fd, KVM_GET_CPUID2, w->table);
+	__ioctl(w->group, e, fd, KVM_GET_CPUID2, make_room(w->table));
 	check_error(w, e, 0, 0);
 	e->arg = NO_TABLE;
 	if (e->result)
-		return;
-
-	/* What KVM_SET_CPUID sets isn't one of the tables. */
-	if (w->table->nent == 1 && w->table->entries[0].function == 0x1000)
 		return;
 
 	e->arg = identify_vcpu_table(w->table, id, &is_vm_table);
@@ -707,7 +781,7 @@ static enum op random_op(struct worker *w)
 	return i;
 }
 
-static void do_op(struct worker *w)
+static void do_op(struct worker *w, bool may_create)
 {
 	struct event *e = &w->events[w->nr_events];
 	struct group *g = w->group;
@@ -717,6 +791,9 @@ static void do_op(struct worker *w)
 
 	memset(e, 0, sizeof(*e));
 	e->op = random_op(w);
+	if ((e->op == CREATE || e->op == CREATE_AND_FAIL) && !may_create)
+		e->op = SET;
+	e->worker = w->index;
 	e->vm = random_below(w, g->nr_vms);
 	vm = &g->vms[e->vm];
 
@@ -791,52 +868,26 @@ static void do_op(struct worker *w)
 	w->nr_events++;
 }
 
-#define for_each_event(g, vm_index, i, e)						\
-	for (i = 0; i < (g)->nr_workers; i++)						\
-		for (e = (g)->workers[i].events;					\
-		     e < (g)->workers[i].events + (g)->workers[i].nr_events; e++)	\
-			if (e->vm != (vm_index)) {} else
-
-static bool is_good_set(const struct event *e)
-{
-	return e->op == SET && !e->result;
-}
-
 /* Can @table, or none, have been the VM's at some time from @start to @end? */
-static bool can_be_table(struct group *g, int vm, int table, unsigned long start,
-			 unsigned long end)
+static bool can_be_table(struct group *g, int table, unsigned long start, unsigned long end)
 {
-	struct event *e, *other;
-	bool is_replaced;
-	int i, j;
+	const struct event *e;
 
-	if (table == NO_TABLE) {
-		for_each_event(g, vm, i, e) {
-			if (is_good_set(e) && e->end < start)
-				return false;
-		}
-		return true;
-	}
-
-	for_each_event(g, vm, i, e) {
-		if (!is_good_set(e) || e->arg != table || e->start > end)
+	for (e = g->events; e < g->events + g->nr_events; e++) {
+		if (!is_good_set(e))
 			continue;
-		is_replaced = false;
-		for_each_event(g, vm, j, other) {
-			if (is_good_set(other) && other->start > e->end && other->end < start)
-				is_replaced = true;
-		}
-		if (!is_replaced)
+		if (table == NO_TABLE && e->end < start)
+			return false;
+		if (e->arg == table && e->start < end && e->replaced >= start)
 			return true;
 	}
-	return false;
+	return table == NO_TABLE;
 }
 
 /* What the VM has now that the threads are done with it. */
 static int get_final_table(struct worker *w, struct vm *vm)
 {
-	w->table->nent = CPUID_MAX_ENTRIES;
-	if (ioctl(vm->fd, KVM_VM_GET_CPUID, w->table))
+	if (ioctl(vm->fd, KVM_VM_GET_CPUID, make_room(w->table)))
 		return NO_TABLE;
 	return identify_canonical(w->table);
 }
@@ -846,20 +897,20 @@ static void check_vcpu(struct worker *w, int vm, int fd, u32 id, int table)
 	bool is_vm_table;
 	int seen;
 
-	w->table->nent = CPUID_MAX_ENTRIES;
-	if (violates(w->group, vm, ERRORS, !ioctl(fd, KVM_GET_CPUID2, w->table),
+	if (violates(w->group, vm, ERRORS, !ioctl(fd, KVM_GET_CPUID2, make_room(w->table)),
 		     "KVM_GET_CPUID2: %s", strerror(errno)))
 		return;
 	seen = identify_vcpu_table(w->table, id, &is_vm_table);
 	/* Without a table of the VM, each vCPU may have its own, or none. */
 	if (table == NO_TABLE)
-		violates(w->group, vm, ONE_TABLE, !is_vm_table || !w->table->nent,
+		violates(w->group, vm, ONE_TABLE, !is_vm_table,
 			 "vCPU %u has table %s, the VM has none", id, table_str(seen));
-	else
-		violates(w->group, vm, ONE_TABLE, is_vm_table && seen == table,
-			 "vCPU %u has %s %s, the VM has %s", id,
-			 is_vm_table ? "the VM's table" : "a table of its own:",
-			 table_str(seen), table_str(table));
+	else if (!violates(w->group, vm, ONE_TABLE, is_vm_table && seen == table,
+			   "vCPU %u has %s %s, the VM has %s", id,
+			   is_vm_table ? "the VM's table" : "a table of its own:",
+			   table_str(seen), table_str(table)) && seen >= 0)
+		violates(w->group, vm, ONE_TABLE, has_version(fd, tables[seen].canonical),
+			 "vCPU %u was created under another table than %s", id, table_str(seen));
 }
 
 static void check_vm(struct worker *w, int index)
@@ -868,10 +919,11 @@ static void check_vm(struct worker *w, int index)
 	struct group *g = w->group;
 	struct vm *vm = &g->vms[index];
 	const unsigned long now = tick(g);
-	struct event *e;
+	const struct event *e;
 	int i, table, fd;
 
-	for_each_event(g, index, i, e) {
+	collect_events(g, index);
+	for (e = g->events; e < g->events + g->nr_events; e++) {
 		if (e->op != CREATE && e->op != CREATE_AND_FAIL)
 			continue;
 		if (e->start < creation_began)
@@ -881,10 +933,10 @@ static void check_vm(struct worker *w, int index)
 	}
 
 	table = get_final_table(w, vm);
-	violates(g, index, LAST_SET_COUNTS, can_be_table(g, index, table, now, now),
+	violates(g, index, LAST_SET_COUNTS, can_be_table(g, table, now, now),
 		 "the table in force is %s", table_str(table));
 
-	for_each_event(g, index, i, e) {
+	for (e = g->events; e < g->events + g->nr_events; e++) {
 		switch (e->op) {
 		case SET:
 		case SET_BAD:
@@ -899,7 +951,7 @@ static void check_vm(struct worker *w, int index)
 		case GET_SMALL:
 		case READ_DEBUGFS:
 			violates(g, index, WHOLE_TABLE,
-				 can_be_table(g, index, e->arg, e->start, e->end),
+				 can_be_table(g, e->arg, e->start, e->end),
 				 "table %s at %lu", table_str(e->arg), e->start);
 			if (e->start > first_created)
 				violates(g, index, LAST_SET_COUNTS, e->arg == table,
@@ -958,6 +1010,8 @@ static bool create_vms(struct worker *w)
 		return false;
 
 	atomic_store(&g->clock, 0);
+	atomic_store(&g->nr_ready, 0);
+	g->nr_ops_without_vcpu = random_below(w, 2) ? 0 : random_below(w, MAX_OPS_WITHOUT_VCPU);
 	g->nr_vms = random_below(w, 2) ? 1 : 1 + random_below(w, MAX_VMS);
 	for (vm = g->vms; vm < g->vms + g->nr_vms; vm++) {
 		vm->nr_vcpus = 0;
@@ -990,14 +1044,14 @@ static void destroy_vms(struct group *g, bool vm_first)
 
 static void wait_for_group(struct group *g)
 {
-	int generation = atomic_load(&g->generation);
+	pthread_barrier_wait(&g->barrier);
+}
 
-	if (atomic_fetch_add(&g->arrived, 1) == g->nr_workers - 1) {
-		atomic_store(&g->arrived, 0);
-		atomic_fetch_add(&g->generation, 1);
-		return;
-	}
-	while (atomic_load(&g->generation) == generation)
+/* To sleep, and be woken one after the other, would order the threads. */
+static void start_together(struct group *g)
+{
+	atomic_fetch_add(&g->nr_ready, 1);
+	while (atomic_load(&g->nr_ready) < g->nr_workers)
 		sched_yield();
 }
 
@@ -1021,11 +1075,11 @@ static void *run_worker(void *arg)
 			w->vm_fds[i] = dup(g->vms[i].fd);
 			TEST_ASSERT(w->vm_fds[i] >= 0, "dup() failed: %s", strerror(errno));
 		}
-		nr_ops = MIN_OPS + random_below(w, MAX_OPS - MIN_OPS + 1);
+		nr_ops = g->nr_ops_without_vcpu + 1 + random_below(w, MAX_OPS_WITH_VCPUS);
 
-		wait_for_group(g);
+		start_together(g);
 		for (i = 0; i < nr_ops; i++)
-			do_op(w);
+			do_op(w, i >= g->nr_ops_without_vcpu);
 		wait_for_group(g);
 
 		if (!w->index) {
@@ -1061,13 +1115,14 @@ static void run_groups(int nr_threads)
 		g = &groups[i];
 		g->index = i;
 		g->nr_workers = min(nr_threads - i * GROUP_THREADS, GROUP_THREADS);
+		pthread_barrier_init(&g->barrier, NULL, g->nr_workers);
 		for (j = 0; j < MAX_VMS; j++)
 			pthread_mutex_init(&g->vms[j].lock, NULL);
 		for (j = 0; j < g->nr_workers; j++) {
 			w = &g->workers[j];
 			w->group = g;
 			w->index = j;
-			w->table = cpuid_alloc();
+			w->table = alloc_buffer();
 		}
 	}
 
@@ -1084,7 +1139,7 @@ static void run_groups(int nr_threads)
 	}
 }
 
-static void usage(const char *name)
+static void print_help(const char *name)
 {
 	printf("usage: %s [-h] [-s SECONDS] [-r SEED] [-t THREADS]\n"
 	       " -s: how long to run (default %d)\n"
@@ -1114,12 +1169,12 @@ int main(int argc, char *argv[])
 			nr_threads = atoi(optarg);
 			break;
 		default:
-			usage(argv[0]);
+			print_help(argv[0]);
 			exit(opt == 'h' ? 0 : 1);
 		}
 	}
 	if (seconds < 1 || nr_threads < 2 || nr_threads > MAX_THREADS) {
-		usage(argv[0]);
+		print_help(argv[0]);
 		exit(1);
 	}
 

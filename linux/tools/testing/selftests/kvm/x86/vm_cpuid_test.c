@@ -234,13 +234,13 @@ static struct kvm_cpuid2 *supported_table(void)
 
 static void put_vendor(struct kvm_cpuid2 *t, u32 function, u32 max, const char *vendor)
 {
-	/* Hypervisors have their signature in another order of registers. */
-	const int ecx = function < 0x40000000 ? 2 : 1;
-	u32 sig[3];
+	struct kvm_cpuid_entry2 e = { .function = function, .eax = max };
 
-	memcpy(sig, vendor, sizeof(sig));
-	cpuid_put(t, (struct kvm_cpuid_entry2) { .function = function, .eax = max, .ebx = sig[0],
-						 .ecx = sig[ecx], .edx = sig[3 - ecx] });
+	/* Hypervisors have their signature in another order of registers. */
+	memcpy(&e.ebx, vendor, 4);
+	memcpy(function < 0x40000000 ? &e.edx : &e.ecx, vendor + 4, 4);
+	memcpy(function < 0x40000000 ? &e.ecx : &e.edx, vendor + 8, 4);
+	cpuid_put(t, e);
 }
 
 /* Leaves with fields that KVM computes; what the VMM leaves in these is junk. */
@@ -365,11 +365,12 @@ static struct kvm_cpuid2 *hyperv_table(void)
 
 static struct kvm_cpuid2 *xen_table(void)
 {
+	struct kvm_cpuid_entry2 e = { .function = 0x40000204, .eax = BIT_XEN_VCPU_ID | 0x11,
+				      .ebx = 0xdeadbeef, .ecx = 0x33, .edx = 0x44 };
 	struct kvm_cpuid2 *t = topology_table();
 
 	put_vendor(t, 0x40000200, 0x40000204, "XenVMMXenVMM");
-	cpuid_put(t, (struct kvm_cpuid_entry2) { 0x40000204, 0, 0, BIT_XEN_VCPU_ID | 0x11,
-						 0xdeadbeef, 0x33, 0x44 });
+	cpuid_put(t, e);
 	return t;
 }
 
@@ -572,9 +573,8 @@ static void test_fixed_point(void)
 static void test_supported_as_is(void)
 {
 	struct kvm_vm *vm = vm_cpuid_create_vm();
-	struct kvm_cpuid2 *table = supported_table();
 
-	EXPECT_ERRNO("KVM_GET_SUPPORTED_CPUID's table", __vm_set_cpuid(vm, table), 0);
+	EXPECT_ERRNO("set", __vm_set_cpuid(vm, supported_table()), 0);
 	expect_vm_table(vm, supported_table());
 	expect_new_vcpu(__vm_vcpu_add(vm, 3), supported_table());
 }
@@ -587,7 +587,7 @@ static void test_vcpu_table_as_is(void)
 
 	vm_set_cpuid(vm, table);
 	vcpu = __vm_vcpu_add(vm, 255);
-	EXPECT_ERRNO("KVM_GET_CPUID2's table", __vm_set_cpuid(other, vcpu_get_cpuid2(vcpu)), 0);
+	EXPECT_ERRNO("set", __vm_set_cpuid(other, vcpu_get_cpuid2(vcpu)), 0);
 	expect_vm_table(other, table);
 	expect_new_vcpu(__vm_vcpu_add(other, 3), table);
 }
@@ -947,6 +947,8 @@ static const struct entry_case entry_cases[] = {
 	  { INDEXED(4, 2), INDEXED(4, 1), INDEXED(4, 2) } },
 	{ "entry: indexed after plain", 1, 2, { PLAIN(4), INDEXED(4, 1) } },
 	{ "entry: plain after indexed", 2, 3, { INDEXED(4, 0), INDEXED(4, 1), PLAIN(4) } },
+	{ "entry: plain after indexed, junk index", 1, 2,
+	  { INDEXED(4, 1), { .function = 4, .index = 2 } } },
 	{ "entry: other indices of a function are fine", -1, 4,
 	  { INDEXED(4, 1), INDEXED(4, 0), INDEXED(4, -1u), PLAIN(3) } },
 	{ "entry: same index of other functions is fine", -1, 3,
@@ -1245,6 +1247,10 @@ static void run_runtime_case(const void *row)
 	before = vcpu_get_cpuid2(bystander);
 	create_twins(vm, 0, table, vcpu);
 
+	if (c->msr == MSR_IA32_TSX_CTRL &&
+	    !(vcpu_get_msr(vcpu[UNDER_TABLE], MSR_IA32_ARCH_CAPABILITIES) & ARCH_CAP_TSX_CTRL_MSR))
+		skip_case("no TSX_CTRL");
+
 	for (i = 0; i < 5; i++) {
 		for (twin = 0; twin < NR_TWINS; twin++) {
 			value = c->msr ? vcpu_get_msr(vcpu[twin], c->msr) : 0;
@@ -1270,33 +1276,40 @@ static void run_runtime_case(const void *row)
  */
 static void test_xcr0(void)
 {
-	struct kvm_cpuid2 *table = supported_table();
-	struct kvm_cpuid_entry2 *xcr0 = cpuid_find(table, 0xd, 0);
-	struct kvm_cpuid_entry2 *compact = cpuid_find(table, 0xd, 1);
-	struct kvm_cpuid_entry2 *avx = cpuid_find(table, 0xd, 2);
 	struct kvm_xcrs xcrs = { .nr_xcrs = 1, .xcrs[0].value = 7 };
+	struct kvm_cpuid_entry2 *xcr0, *avx;
 	struct kvm_vcpu *vcpu[NR_TWINS];
 	struct kvm_vm *vm[NR_TWINS];
-	int twin;
+	struct kvm_cpuid2 *table;
+	int twin, compact;
 
-	if (!xcr0 || !avx || (xcr0->eax & 7) != 7)
-		skip_case("no AVX state");
+	for (compact = 0; compact < 2; compact++) {
+		/* 0xD.1 is computed if it enumerates the compacted format, only then. */
+		table = supported_table();
+		cpuid_put(table, (struct kvm_cpuid_entry2) { 0xd, 1, CPUID_INDEXED,
+			  .eax = compact ? BIT_XSAVEC : 0, .ebx = 0x777 });
+		xcr0 = cpuid_find(table, 0xd, 0);
+		avx = cpuid_find(table, 0xd, 2);
+		if (!xcr0 || !avx || (xcr0->eax & 7) != 7)
+			skip_case("no AVX state");
 
-	create_vms(vm, table);
-	create_twins(vm, 1, table, vcpu);
-	expect_reg(vcpu[UNDER_TABLE], 0xd, 0, KVM_CPUID_EBX, -1u, XSTATE_MIN_SIZE);
-
-	for (twin = 0; twin < NR_TWINS; twin++) {
-		guest_write(vcpu[twin], GUEST_OP_SET_CR4, 0, BIT(18));
-		vcpu_ioctl(vcpu[twin], KVM_SET_XCRS, &xcrs);
-	}
-	expect_reg(vcpu[UNDER_TABLE], 0xd, 0, KVM_CPUID_EBX, -1u, avx->ebx + avx->eax);
-	if (compact && (compact->eax & (BIT_XSAVEC | BIT_XSAVES)))
+		create_vms(vm, table);
+		create_twins(vm, 1, table, vcpu);
+		expect_reg(vcpu[UNDER_TABLE], 0xd, 0, KVM_CPUID_EBX, -1u, XSTATE_MIN_SIZE);
 		expect_reg(vcpu[UNDER_TABLE], 0xd, 1, KVM_CPUID_EBX, -1u,
-			   XSTATE_MIN_SIZE + avx->eax);
-	expect_same_guest(vcpu, table);
-	expect_guest_agrees(vcpu[UNDER_TABLE]);
-	expect_vm_table(vm[UNDER_TABLE], table);
+			   compact ? XSTATE_MIN_SIZE : 0x777);
+
+		for (twin = 0; twin < NR_TWINS; twin++) {
+			guest_write(vcpu[twin], GUEST_OP_SET_CR4, 0, BIT(18));
+			vcpu_ioctl(vcpu[twin], KVM_SET_XCRS, &xcrs);
+		}
+		expect_reg(vcpu[UNDER_TABLE], 0xd, 0, KVM_CPUID_EBX, -1u, avx->ebx + avx->eax);
+		expect_reg(vcpu[UNDER_TABLE], 0xd, 1, KVM_CPUID_EBX, -1u,
+			   compact ? XSTATE_MIN_SIZE + avx->eax : 0x777);
+		expect_same_guest(vcpu, table);
+		expect_guest_agrees(vcpu[UNDER_TABLE]);
+		expect_vm_table(vm[UNDER_TABLE], table);
+	}
 }
 
 static void test_pv_unhalt(void)
@@ -1401,7 +1414,7 @@ static void test_hyperv_invtsc(void)
 	}
 }
 
-static const struct simple_case more_cases[] = {
+static const struct simple_case special_cases[] = {
 	{ "run time: XCR0 makes 0xD.0 and 0xD.1 EBX", test_xcr0 },
 	{ "run time: PV_UNHALT goes when HLT doesn't exit", test_pv_unhalt },
 	{ "run time: Xen's vCPU id", test_xen_vcpu_id },
@@ -1549,18 +1562,16 @@ struct case_set {
 	int nr;
 };
 
-#define CASES(run, rows)	{ run, rows, sizeof((rows)[0]), ARRAY_SIZE(rows) }
-
 static const struct case_set case_sets[] = {
-	CASES(run_simple_case, simple_cases),
-	CASES(run_header_case, header_cases),
-	CASES(run_entry_case, entry_cases),
-	CASES(run_field_case, field_cases),
-	CASES(run_shape_case, shape_cases),
-	CASES(run_range_case, range_cases),
-	CASES(run_runtime_case, runtime_cases),
-	CASES(run_simple_case, more_cases),
-	CASES(run_twin_case, twin_cases),
+	{ run_simple_case, simple_cases, sizeof(simple_cases[0]), ARRAY_SIZE(simple_cases) },
+	{ run_header_case, header_cases, sizeof(header_cases[0]), ARRAY_SIZE(header_cases) },
+	{ run_entry_case, entry_cases, sizeof(entry_cases[0]), ARRAY_SIZE(entry_cases) },
+	{ run_field_case, field_cases, sizeof(field_cases[0]), ARRAY_SIZE(field_cases) },
+	{ run_shape_case, shape_cases, sizeof(shape_cases[0]), ARRAY_SIZE(shape_cases) },
+	{ run_range_case, range_cases, sizeof(range_cases[0]), ARRAY_SIZE(range_cases) },
+	{ run_runtime_case, runtime_cases, sizeof(runtime_cases[0]), ARRAY_SIZE(runtime_cases) },
+	{ run_simple_case, special_cases, sizeof(special_cases[0]), ARRAY_SIZE(special_cases) },
+	{ run_twin_case, twin_cases, sizeof(twin_cases[0]), ARRAY_SIZE(twin_cases) },
 };
 
 /*
