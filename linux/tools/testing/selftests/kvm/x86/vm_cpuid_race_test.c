@@ -26,6 +26,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <linux/userfaultfd.h>
+
 #include "vm_cpuid_util.h"
 
 #define DEFAULT_SECONDS		10
@@ -1139,6 +1141,139 @@ static void run_groups(int nr_threads)
 	}
 }
 
+/* An ioctl of a VM by a thread of its own. */
+struct queued_ioctl {
+	pthread_t thread;
+	int fd;
+	unsigned long cmd;
+	void *arg;
+	int ret;
+	int error;
+};
+
+static void *run_queued_ioctl(void *arg)
+{
+	struct queued_ioctl *q = arg;
+
+	q->ret = ioctl(q->fd, q->cmd, q->arg);
+	q->error = q->ret < 0 ? errno : 0;
+	return NULL;
+}
+
+static void queue_ioctl(struct queued_ioctl *q, int fd, unsigned long cmd, void *arg)
+{
+	q->fd = fd;
+	q->cmd = cmd;
+	q->arg = arg;
+	TEST_ASSERT(!pthread_create(&q->thread, NULL, run_queued_ioctl, q),
+		    "pthread_create() failed");
+	/* Time to get to where it waits; if it takes longer, less is tested. */
+	usleep(50000);
+}
+
+/* Page faults in @buffer, but not those of its first page, wait to be told. */
+static int stall_page_faults(void *buffer)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = {
+		.range = { (unsigned long)buffer + 4096, BUFFER_SIZE - 4096 },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	int fd = syscall(__NR_userfaultfd, O_CLOEXEC);
+
+	if (fd < 0)
+		return -1;
+	if (ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &reg)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/*
+ * A creation and a set queue up behind a get, which doesn't get on because of
+ * page faults: if the get keeps others out of the VM, as it does, then both begin
+ * before either has an effect.  Returns false if it can't be tested.
+ */
+static bool run_queued(bool create_first, bool *is_ok)
+{
+	const int before = NR_TABLES - 1, after = 0;
+	struct uffdio_zeropage zeropage = {};
+	struct queued_ioctl get, create, set;
+	struct kvm_cpuid2 *buffer, *seen, *input;
+	struct uffd_msg msg;
+	bool is_vm_table;
+	int fd, uffd, i, table, vcpu_table;
+
+	buffer = alloc_buffer();
+	seen = alloc_buffer();
+	uffd = stall_page_faults(buffer);
+	if (uffd < 0)
+		return false;
+
+	fd = ioctl(kvm_fd, KVM_CREATE_VM, 0);
+	TEST_ASSERT(fd >= 0, "KVM_CREATE_VM: %s", strerror(errno));
+	input = cpuid_copy(tables[before].input);
+	TEST_ASSERT(!ioctl(fd, KVM_VM_SET_CPUID, input), "Cannot set the largest table");
+	free(input);
+	input = cpuid_copy(tables[after].input);
+
+	buffer->nent = CPUID_MAX_ENTRIES;
+	queue_ioctl(&get, fd, KVM_VM_GET_CPUID, buffer);
+	TEST_ASSERT(read(uffd, &msg, sizeof(msg)) == sizeof(msg), "No page fault");
+
+	for (i = 0; i < 2; i++) {
+		if (create_first == !i)
+			queue_ioctl(&create, fd, KVM_CREATE_VCPU, (void *)1ul);
+		else
+			queue_ioctl(&set, fd, KVM_VM_SET_CPUID, input);
+	}
+
+	zeropage.range.start = (unsigned long)buffer + 4096;
+	zeropage.range.len = BUFFER_SIZE - 4096;
+	TEST_ASSERT(!ioctl(uffd, UFFDIO_ZEROPAGE, &zeropage), "UFFDIO_ZEROPAGE: %s",
+		    strerror(errno));
+	pthread_join(get.thread, NULL);
+	pthread_join(create.thread, NULL);
+	pthread_join(set.thread, NULL);
+
+	table = ioctl(fd, KVM_VM_GET_CPUID, make_room(seen)) ? NO_TABLE : identify_canonical(seen);
+	*is_ok = !get.error && !create.error && (!set.error || set.error == EBUSY) &&
+		 identify_canonical(buffer) == before &&
+		 table == (set.error ? before : after);
+	if (!create.error) {
+		TEST_ASSERT(!ioctl(create.ret, KVM_GET_CPUID2, make_room(seen)),
+			    "KVM_GET_CPUID2: %s", strerror(errno));
+		vcpu_table = identify_vcpu_table(seen, 1, &is_vm_table);
+		if (!is_vm_table || vcpu_table != table || table < 0 ||
+		    !has_version(create.ret, tables[table].canonical))
+			*is_ok = false;
+		close(create.ret);
+	}
+	ksft_print_msg("%s first: get %s, create %s, set %s, then the table is %s\n",
+		       create_first ? "create" : "set", strerror(get.error),
+		       strerror(create.error), strerror(set.error), table_str(table));
+
+	free(input);
+	close(fd);
+	close(uffd);
+	munmap(buffer, BUFFER_SIZE);
+	munmap(seen, BUFFER_SIZE);
+	return true;
+}
+
+static void test_queued(bool create_first)
+{
+	const char *name = create_first ? "a set that waits for a creation" :
+					  "a creation that waits for a set";
+	bool is_ok;
+
+	if (run_queued(create_first, &is_ok))
+		ksft_test_result(is_ok, "%s\n", name);
+	else
+		ksft_test_result_skip("%s: no userfaultfd\n", name);
+}
+
 static void print_help(const char *name)
 {
 	printf("usage: %s [-h] [-s SECONDS] [-r SEED] [-t THREADS]\n"
@@ -1187,10 +1322,12 @@ int main(int argc, char *argv[])
 	max_vcpu_id = kvm_check_cap(KVM_CAP_MAX_VCPU_ID);
 
 	ksft_print_header();
-	ksft_set_plan(NR_INVARIANTS);
+	ksft_set_plan(NR_INVARIANTS + 2);
 	ksft_print_msg("seed %#llx, %d threads, %d seconds\n", (unsigned long long)seed,
 		       nr_threads, seconds);
 	init_tables();
+	test_queued(true);
+	test_queued(false);
 	run_groups(nr_threads);
 
 	for (i = 0; i < NR_OPS; i++) {
