@@ -5,7 +5,8 @@ VARIANT ?= patched
 export K VARIANT KERNEL_SRC
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all tree refresh kernel selftests kvm-cpuid shell clean distclean
+.PHONY: help run test test-all tree refresh kernel selftests coverage fuzz mutation \
+	kvm-cpuid shell clean distclean
 
 help: ## list the targets
 	@echo "usage: make TARGET [K=7.3] [VARIANT=patched|stock] [KERNEL_SRC=dir]"
@@ -37,6 +38,19 @@ kernel: ## build the emulated machine's kernel
 selftests: ## build the project's selftests, or with ALL=1 all of KVM's
 	@vm/selftests
 
+coverage: ## what the unit tests and the fuzzers reach of cpuid_vm.c
+	@scripts/deps unit
+	@$(MAKE) -s -C tests/unit coverage
+	@$(MAKE) -s -C tests/fuzz coverage
+
+fuzz: ## fuzz cpuid_vm.c, T=60 seconds per fuzzer
+	@scripts/deps unit
+	@$(MAKE) -s -C tests/fuzz run T=$(or $(T),60)
+
+mutation: ## change cpuid_vm.c piece by piece: do the tests see it? (10 minutes)
+	@scripts/deps unit
+	@$(MAKE) -s -C tests/unit mutation
+
 kvm-cpuid: ## build the kvm-cpuid program
 	@scripts/deps tools
 	@$(MAKE) -s -C kvm-cpuid O=$(CURDIR)/build/kvm-cpuid
@@ -45,7 +59,7 @@ shell: kernel kvm-cpuid ## a shell in the emulated machine (C-a x ends it)
 	@vm/run --shell --add build/kvm-cpuid/kvm-cpuid
 
 clean: ## remove what was built, but not kernel trees
-	rm -rf build/log build/kvm-cpuid build/*/*/kernel build/*/*/selftests build/*/*/bin build/*/*/bzImage build/*/*/config
+	rm -rf build/log build/kvm-cpuid build/unit build/fuzz build/*/*/kernel build/*/*/selftests build/*/*/bin build/*/*/bzImage build/*/*/config
 
 distclean: ## remove all of build/, trees included (the cache stays)
 	rm -rf build

@@ -13,7 +13,6 @@
 #include <linux/bsearch.h>
 #include <linux/debugfs.h>
 #include <linux/kvm_host.h>
-#include <linux/lockdep.h>
 #include <linux/seq_file.h>
 #include <linux/sort.h>
 #include <linux/uaccess.h>
@@ -41,6 +40,10 @@ enum kvm_vm_cpuid_source {
 	KVM_VM_CPUID_RUNTIME,
 };
 
+/*
+ * An ID must be for every index: it is filled in on a copy, and a copy can't be
+ * the entry that a lookup by index finds.
+ */
 struct kvm_vm_cpuid_field {
 	u32 function;
 	u64 index;

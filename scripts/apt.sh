@@ -1,0 +1,72 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # what is set here is used where this is sourced
+#
+# Packages of a suite that this machine is not set up for, without touching its
+# configuration.  Sourced, after lib.sh.
+
+# The machine's own entry for the archive: the first that has its own release.
+# Prints URI and, if there is one, keyring; reads both forms that apt knows.
+own_source() {
+	local codename
+	# shellcheck disable=SC1091
+	codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+	find /etc/apt/sources.list /etc/apt/sources.list.d -type f \
+		\( -name '*.list' -o -name '*.sources' \) 2>/dev/null | sort |
+	while IFS= read -r file; do
+		case $file in
+		*.sources)
+			awk -v codename="$codename" '
+			function flush() {
+				if (!off && types ~ / deb( |$)/ && suites ~ " " codename "( |$)" && uris) {
+					split(uris, uri, " ")
+					print uri[1], keyring
+				}
+				types = suites = uris = keyring = field = off = ""
+			}
+			/^[ \t]*$/ { flush(); next }
+			/^#/ { next }
+			/^[^ \t]/ { field = tolower($1); $1 = "" }
+			field == "types:" { types = types " " $0 }
+			field == "suites:" { suites = suites " " $0 }
+			field == "uris:" { uris = uris " " $0 }
+			field == "signed-by:" && $NF ~ /^\// { keyring = $NF }
+			field == "enabled:" && tolower($NF) == "no" { off = 1 }
+			END { flush() }' "$file" ;;
+		*.list)
+			awk -v codename="$codename" '
+			$1 == "deb" {
+				keyring = ""
+				if (match($0, /signed-by=[^] \t]+/))
+					keyring = substr($0, RSTART + 10, RLENGTH - 10)
+				sub(/\[[^]]*\]/, "")
+				if ($3 == codename)
+					print $2, keyring
+			}' "$file" ;;
+		esac
+	done | sed -n 1p
+}
+
+# private_apt DIR SUITES - set the array apt to options with which apt uses DIR alone,
+# knows SUITES of the machine's own archive, by the machine's own keyring, and takes
+# nothing as installed; read the suites' lists.  Fails with a line that says why.
+private_apt() {
+	local dir=$1 suites=$2 uri keyring
+	command -v apt-get >/dev/null || { say "no apt here"; return 1; }
+	read -r uri keyring < <(own_source) ||
+		{ say "no source of this machine's own release in /etc/apt"; return 1; }
+
+	mkdir -p "$dir"/{sources,state/lists/partial,archives/partial}
+	{
+		printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\n' "$uri" "$suites"
+		[[ -z $keyring ]] || echo "Signed-By: $keyring"
+	} >"$dir/sources/archive.sources"
+
+	apt=(-o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$dir/sources"
+	     -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null
+	     -o Dir::State="$dir/state" -o Dir::State::status=/dev/null -o Dir::Cache="$dir"
+	     -o APT::Sandbox::User= -o Acquire::Retries=3 -o Acquire::http::Timeout=30)
+
+	step apt-list "read the archive's list for $suites" 180 \
+		apt-get "${apt[@]}" -o APT::Update::Error-Mode=any update ||
+		{ say "cannot read $suites from $uri; is there a network?"; return 1; }
+}
