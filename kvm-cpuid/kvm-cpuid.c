@@ -25,28 +25,30 @@ struct options {
 	bool print;
 };
 
+static void complain(const char *fmt, va_list ap)
+{
+	fflush(stdout);
+	fputs("kvm-cpuid: ", stderr);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+}
+
 void warn_line(const char *fmt, ...)
 {
 	va_list ap;
 
-	fflush(stdout);
-	fputs("kvm-cpuid: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	complain(fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
 }
 
 void die(enum status status, const char *fmt, ...)
 {
 	va_list ap;
 
-	fflush(stdout);
-	fputs("kvm-cpuid: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	complain(fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
 	exit(status);
 }
 
