@@ -13,179 +13,14 @@
 #include <unistd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 
 #include "vm_cpuid_util.h"
-
-/* Long enough for an emulated machine, a case takes well below a second. */
-#define CASE_TIMEOUT_S	60
-
-/* Legacy plus XSAVE header: what XCR0 needs when only x87 state is enabled. */
-#define XSTATE_MIN_SIZE	576
-
-#define BIT_SSE3	BIT(0)
-#define BIT_MWAIT	BIT(3)
-#define BIT_XSAVE	BIT(26)
-#define BIT_OSXSAVE	BIT(27)
-#define BIT_APIC	BIT(9)
-#define BIT_PKU		BIT(3)
-#define BIT_OSPKE	BIT(4)
-#define BIT_XSAVEC	BIT(1)
-#define BIT_XSAVES	BIT(3)
-#define BIT_RTM		BIT(11)
-#define BIT_INVTSC	BIT(8)
-#define BIT_HV_INVTSC	BIT(15)
-#define BIT_PV_UNHALT	BIT(7)
-#define BIT_XEN_VCPU_ID	BIT(3)
 
 #define MSR_HV_VP_INDEX		0x40000002
 #define MSR_HV_INVTSC_CONTROL	0x40000118
 
 static const u32 all_ids[] = { 0, 1, 3, 6, 255, 256, 300, 1023 };
 static int nr_ids;
-
-/* Failures of the case at hand; each case runs in a process of its own. */
-static int nr_failures;
-
-#define EXPECT(cond, fmt, ...)							\
-do {										\
-	/* The first few say it all, more would bury them. */			\
-	if (!(cond) && nr_failures++ < 16)					\
-		ksft_print_msg("line %d: " fmt "\n", __LINE__, ##__VA_ARGS__);	\
-} while (0)
-
-#define EXPECT_ERRNO(what, seen, expected)					\
-do {										\
-	int __seen = (seen), __expected = (expected);				\
-										\
-	EXPECT(__seen == __expected, "%s: expected errno %d (%s), got %d (%s)",	\
-	       what, __expected, strerror(__expected), __seen, strerror(__seen)); \
-} while (0)
-
-#define EXPECT_U32(what, seen, expected)					\
-do {										\
-	u32 __seen = (seen), __expected = (expected);				\
-										\
-	EXPECT(__seen == __expected, "%s: expected 0x%x, got 0x%x",		\
-	       what, __expected, __seen);					\
-} while (0)
-
-static __noreturn void skip_case(const char *why)
-{
-	ksft_print_msg("skipped: %s\n", why);
-	exit(KSFT_SKIP);
-}
-
-static void expect_entry(const char *what, u32 id, const struct kvm_cpuid_entry2 *seen,
-			 const struct kvm_cpuid_entry2 *expected)
-{
-	EXPECT(!memcmp(seen, expected, sizeof(*seen)),
-	       "%s, vCPU %u: expected 0x%x.0x%x flags 0x%x: %08x %08x %08x %08x, got 0x%x.0x%x flags 0x%x: %08x %08x %08x %08x, padding %x %x %x",
-	       what, id, expected->function, expected->index, expected->flags,
-	       expected->eax, expected->ebx, expected->ecx, expected->edx,
-	       seen->function, seen->index, seen->flags,
-	       seen->eax, seen->ebx, seen->ecx, seen->edx,
-	       seen->padding[0], seen->padding[1], seen->padding[2]);
-}
-
-static void expect_table(const char *what, u32 id, const struct kvm_cpuid2 *seen,
-			 const struct kvm_cpuid2 *expected)
-{
-	int i;
-
-	EXPECT_U32(what, seen->nent, expected->nent);
-	EXPECT_U32(what, seen->padding, 0);
-	for (i = 0; i < min(seen->nent, expected->nent); i++)
-		expect_entry(what, id, &seen->entries[i], &expected->entries[i]);
-}
-
-/* How many bits number @n things. */
-static unsigned int bits_for(unsigned int n)
-{
-	unsigned int bits = 0;
-
-	while (BIT(bits) < n)
-		bits++;
-	return bits;
-}
-
-/* The ABI: core and node IDs. */
-static void fill_node_ids(struct kvm_cpuid2 *t, struct kvm_cpuid_entry2 *e, u32 id)
-{
-	const struct kvm_cpuid_entry2 *size = cpuid_find(t, 0x80000008, 0);
-	unsigned int smt_width = bits_for(((e->ebx >> 8) & 0xff) + 1);
-	unsigned int node_bits = bits_for(((e->ecx >> 8) & 7) + 1);
-	unsigned int package_width = 0, node_width;
-
-	if (size) {
-		package_width = (size->ecx >> 12) & 0xf;
-		if (!package_width)
-			package_width = bits_for((size->ecx & 0xff) + 1);
-	}
-	node_width = package_width > node_bits ? package_width - node_bits : 0;
-
-	e->ebx |= ((id & (BIT(node_width) - 1)) >> smt_width) & 0xff;
-	e->ecx |= (id >> node_width) & 0xff;
-}
-
-/*
- * The ABI: the fields that KVM always computes.  They are zero in the VM's table;
- * with @fill they are what a new vCPU has, which is also what the VMM of a twin
- * has to put in its copy.
- */
-static struct kvm_cpuid2 *computed(const struct kvm_cpuid2 *table, bool fill, u32 id)
-{
-	struct kvm_cpuid2 *t = cpuid_copy(table);
-	struct kvm_cpuid_entry2 *e;
-
-	cpuid_sort(t);
-
-	for (e = t->entries; e < t->entries + t->nent; e++) {
-		switch (e->function) {
-		case 0x1:
-			e->ebx &= ~0xff000000;
-			e->ecx &= ~BIT_OSXSAVE;
-			e->edx &= ~BIT_APIC;
-			if (fill) {
-				e->ebx |= (id & 0xff) << 24;
-				e->edx |= BIT_APIC;
-			}
-			break;
-		case 0x7:
-			if (e == cpuid_find(t, 0x7, 0))
-				e->ecx &= ~BIT_OSPKE;
-			break;
-		case 0xb:
-		case 0x1f:
-		case 0x80000026:
-			e->edx = fill ? id : 0;
-			break;
-		case 0xd:
-			if (e == cpuid_find(t, 0xd, 0) ||
-			    (e == cpuid_find(t, 0xd, 1) && (e->eax & (BIT_XSAVEC | BIT_XSAVES))))
-				e->ebx = fill ? XSTATE_MIN_SIZE : 0;
-			break;
-		case 0x8000001e:
-			e->eax = fill ? id : 0;
-			e->ebx &= ~0xff;
-			e->ecx &= ~0xff;
-			if (fill)
-				fill_node_ids(t, e, id);
-			break;
-		}
-	}
-	return t;
-}
-
-static struct kvm_cpuid2 *canonical(const struct kvm_cpuid2 *table)
-{
-	return computed(table, false, 0);
-}
-
-static struct kvm_cpuid2 *expected_cpuid(const struct kvm_cpuid2 *table, u32 id)
-{
-	return computed(table, true, id);
-}
 
 static void expect_vm_table(struct kvm_vm *vm, const struct kvm_cpuid2 *table)
 {
@@ -227,58 +62,11 @@ static void expect_guest_agrees(struct kvm_vcpu *vcpu)
 	free(host);
 }
 
-static struct kvm_cpuid2 *supported_table(void)
-{
-	return cpuid_copy(kvm_get_supported_cpuid());
-}
-
-static void put_vendor(struct kvm_cpuid2 *t, u32 function, u32 max, const char *vendor)
-{
-	struct kvm_cpuid_entry2 e = { .function = function, .eax = max };
-
-	/* Hypervisors have their signature in another order of registers. */
-	memcpy(&e.ebx, vendor, 4);
-	memcpy(function < 0x40000000 ? &e.edx : &e.ecx, vendor + 4, 4);
-	memcpy(function < 0x40000000 ? &e.ecx : &e.edx, vendor + 8, 4);
-	cpuid_put(t, e);
-}
-
-/* Leaves with fields that KVM computes; what the VMM leaves in these is junk. */
-static const struct kvm_cpuid_entry2 topology_entries[] = {
-	{ 0xb, 0, CPUID_INDEXED, 0x1, 0x2, 0x100, 0xdeadbeef },
-	{ 0xb, 1, CPUID_INDEXED, 0x6, 0x40, 0x201, 0xdeadbee1 },
-	{ 0x1f, 0, CPUID_INDEXED, 0x1, 0x2, 0x100, 0xcafe0000 },
-	{ 0x1f, 1, CPUID_INDEXED, 0x5, 0x20, 0x201, 0xcafe0001 },
-	{ 0x1f, 2, CPUID_INDEXED, 0x6, 0x40, 0x502, 0xcafe0002 },
-	{ 0x80000000, 0, 0, 0x80000026, 0x1234, 0x5678, 0x9abc },
-	{ 0x80000008, 0, 0, 0x3028, 0, 0x603f, 0 },
-	{ 0x8000001e, 0, 0, 0xdeadbeef, 0xabcd015a, 0xabcd01a5, 0x77 },
-	{ 0x80000026, 0, CPUID_INDEXED, 0x1, 0x2, 0x100, 0xdeadbeef },
-	{ 0x80000026, 1, CPUID_INDEXED, 0x6, 0x40, 0x201, 0xdeadbeef },
-};
-
-static void put_topology(struct kvm_cpuid2 *t)
-{
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(topology_entries); i++)
-		cpuid_put(t, topology_entries[i]);
-}
-
 static struct kvm_cpuid2 *mwait_table(void)
 {
 	struct kvm_cpuid2 *t = supported_table();
 
 	cpuid_find(t, 0x1, 0)->ecx |= BIT_MWAIT;
-	return t;
-}
-
-static struct kvm_cpuid2 *topology_table(void)
-{
-	struct kvm_cpuid2 *t = supported_table();
-
-	put_topology(t);
-	put_vendor(t, 0, 0x1f, "AuthenticAMD");
 	return t;
 }
 
@@ -338,39 +126,6 @@ static struct kvm_cpuid2 *full_table(void)
 	/* All distinct, from the top down so that KVM has something to sort. */
 	for (i = 0; i < CPUID_MAX_ENTRIES; i++)
 		cpuid_put(t, (struct kvm_cpuid_entry2) { .function = 0x1000 - i, .eax = i });
-	return t;
-}
-
-/* Hyper-V's leaves go where KVM's were, as every VMM does it. */
-static struct kvm_cpuid2 *hyperv_table(void)
-{
-	struct kvm_cpuid2 *t = topology_table(), *hv = cpuid_alloc();
-	int i, kvm_fd;
-
-	TEST_ASSERT(kvm_has_cap(KVM_CAP_SYS_HYPERV_CPUID), "Caller should have checked");
-	kvm_fd = open(KVM_DEV_PATH, O_RDWR);
-	hv->nent = CPUID_MAX_ENTRIES;
-	kvm_ioctl(kvm_fd, KVM_GET_SUPPORTED_HV_CPUID, hv);
-	close(kvm_fd);
-
-	for (i = 0; i < t->nent; i++) {
-		if (t->entries[i].function >> 8 == 0x400000)
-			t->entries[i].function += 0x100;
-	}
-	for (i = 0; i < hv->nent; i++)
-		cpuid_put(t, hv->entries[i]);
-	free(hv);
-	return t;
-}
-
-static struct kvm_cpuid2 *xen_table(void)
-{
-	struct kvm_cpuid_entry2 e = { .function = 0x40000204, .eax = BIT_XEN_VCPU_ID | 0x11,
-				      .ebx = 0xdeadbeef, .ecx = 0x33, .edx = 0x44 };
-	struct kvm_cpuid2 *t = topology_table();
-
-	put_vendor(t, 0x40000200, 0x40000204, "XenVMMXenVMM");
-	cpuid_put(t, e);
 	return t;
 }
 
@@ -1212,18 +967,6 @@ static const struct runtime_case runtime_cases[] = {
 	  MSR_IA32_TSX_CTRL, TSX_CTRL_CPUID_CLEAR, 0x7, 0, KVM_CPUID_EBX, BIT_RTM, { 1, 0 } },
 };
 
-static void guest_write(struct kvm_vcpu *vcpu, u32 op, u32 ecx, u64 value)
-{
-	struct guest_op guest_op = {
-		.op = op,
-		.eax = value,
-		.ecx = ecx,
-		.edx = value >> 32,
-	};
-
-	guest_run(vcpu, &guest_op, 1);
-}
-
 static void run_runtime_case(const void *row)
 {
 	const struct runtime_case *c = row;
@@ -1554,14 +1297,6 @@ static void run_twin_case(const void *row)
 	}
 }
 
-/* Every row begins with the name of its case. */
-struct case_set {
-	void (*run)(const void *row);
-	const void *rows;
-	size_t row_size;
-	int nr;
-};
-
 static const struct case_set case_sets[] = {
 	{ run_simple_case, simple_cases, sizeof(simple_cases[0]), ARRAY_SIZE(simple_cases) },
 	{ run_header_case, header_cases, sizeof(header_cases[0]), ARRAY_SIZE(header_cases) },
@@ -1574,40 +1309,8 @@ static const struct case_set case_sets[] = {
 	{ run_twin_case, twin_cases, sizeof(twin_cases[0]), ARRAY_SIZE(twin_cases) },
 };
 
-/*
- * A process for each case: one that hangs or dies in a TEST_ASSERT() fails alone,
- * and none has to clean up.
- */
-static void run_case(void (*run)(const void *row), const void *row)
-{
-	const char *name = *(const char *const *)row;
-	int status;
-	pid_t pid;
-
-	fflush(stdout);
-	pid = fork();
-	TEST_ASSERT(pid >= 0, "fork");
-	if (!pid) {
-		alarm(CASE_TIMEOUT_S);
-		run(row);
-		if (nr_failures)
-			ksft_print_msg("%d expectations failed\n", nr_failures);
-		exit(nr_failures ? KSFT_FAIL : KSFT_PASS);
-	}
-	TEST_ASSERT(waitpid(pid, &status, 0) == pid, "waitpid");
-
-	if (WIFSIGNALED(status))
-		ksft_print_msg("%s\n", WTERMSIG(status) == SIGALRM ? "hangs" : "crashed");
-	if (WIFEXITED(status) && WEXITSTATUS(status) == KSFT_SKIP)
-		ksft_test_result_skip("%s\n", name);
-	else
-		ksft_test_result(WIFEXITED(status) && !WEXITSTATUS(status), "%s\n", name);
-}
-
 int main(void)
 {
-	int i, j, nr_cases = 0;
-
 	setlinebuf(stdout);
 	TEST_REQUIRE(kvm_has_cap(KVM_CAP_VM_CPUID));
 
@@ -1616,16 +1319,5 @@ int main(void)
 		nr_ids++;
 
 	ksft_print_header();
-	for (i = 0; i < ARRAY_SIZE(case_sets); i++)
-		nr_cases += case_sets[i].nr;
-	ksft_set_plan(nr_cases);
-
-	for (i = 0; i < ARRAY_SIZE(case_sets); i++) {
-		const struct case_set *set = &case_sets[i];
-
-		for (j = 0; j < set->nr; j++)
-			run_case(set->run, set->rows + j * set->row_size);
-	}
-
-	ksft_finished();
+	run_cases(case_sets, ARRAY_SIZE(case_sets), NULL);
 }

@@ -7,8 +7,12 @@
 #define SELFTEST_KVM_VM_CPUID_UTIL_H
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#include <sys/wait.h>
 
 #include <linux/stringify.h>
 
@@ -50,6 +54,18 @@ static inline struct kvm_cpuid_entry2 *cpuid_find(struct kvm_cpuid2 *table, u32 
 		e = &table->entries[i];
 		if (e->function == function && (!(e->flags & CPUID_INDEXED) || e->index == index))
 			return e;
+	}
+	return NULL;
+}
+
+/* What KVM uses where it knows that the index isn't significant, if sorted. */
+static inline struct kvm_cpuid_entry2 *cpuid_first(struct kvm_cpuid2 *table, u32 function)
+{
+	int i;
+
+	for (i = 0; i < table->nent; i++) {
+		if (table->entries[i].function == function)
+			return &table->entries[i];
 	}
 	return NULL;
 }
@@ -160,6 +176,10 @@ struct guest_op {
 };
 
 extern const char vm_cpuid_guest_start[], vm_cpuid_guest_end[];
+
+/* Of the tests that have code of their own. */
+extern const char vm_cpuid_smm_start[], vm_cpuid_smm_end[];
+extern const char vm_cpuid_loop_start[], vm_cpuid_loop_end[];
 
 asm(".pushsection .rodata\n"
 	".code32\n"
@@ -287,6 +307,324 @@ static inline void guest_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *e
 		entries[i].edx = ops[i].edx;
 	}
 	free(ops);
+}
+
+static inline void guest_write(struct kvm_vcpu *vcpu, u32 op, u32 ecx, u64 value)
+{
+	struct guest_op guest_op = {
+		.op = op,
+		.eax = value,
+		.ecx = ecx,
+		.edx = value >> 32,
+	};
+
+	guest_run(vcpu, &guest_op, 1);
+}
+
+/* Long enough for an emulated machine, a case takes well below a second. */
+#ifndef CASE_TIMEOUT_S
+#define CASE_TIMEOUT_S	60
+#endif
+
+/* Legacy plus XSAVE header: what XCR0 needs when only x87 state is enabled. */
+#define XSTATE_MIN_SIZE	576
+
+#define BIT_SSE3	BIT(0)
+#define BIT_MWAIT	BIT(3)
+#define BIT_XSAVE	BIT(26)
+#define BIT_OSXSAVE	BIT(27)
+#define BIT_APIC	BIT(9)
+#define BIT_PKU		BIT(3)
+#define BIT_OSPKE	BIT(4)
+#define BIT_XSAVEC	BIT(1)
+#define BIT_XSAVES	BIT(3)
+#define BIT_RTM		BIT(11)
+#define BIT_INVTSC	BIT(8)
+#define BIT_HV_INVTSC	BIT(15)
+#define BIT_PV_UNHALT	BIT(7)
+#define BIT_XEN_VCPU_ID	BIT(3)
+
+/* Failures of the case at hand; each case runs in a process of its own. */
+static int nr_failures;
+
+#define EXPECT(cond, fmt, ...)							\
+do {										\
+	/* The first few say it all, more would bury them. */			\
+	if (!(cond) && nr_failures++ < 16)					\
+		ksft_print_msg("line %d: " fmt "\n", __LINE__, ##__VA_ARGS__);	\
+} while (0)
+
+#define EXPECT_ERRNO(what, seen, expected)					\
+do {										\
+	int __seen = (seen), __expected = (expected);				\
+										\
+	EXPECT(__seen == __expected, "%s: expected errno %d (%s), got %d (%s)",	\
+	       what, __expected, strerror(__expected), __seen, strerror(__seen)); \
+} while (0)
+
+#define EXPECT_U32(what, seen, expected)					\
+do {										\
+	u32 __seen = (seen), __expected = (expected);				\
+										\
+	EXPECT(__seen == __expected, "%s: expected 0x%x, got 0x%x",		\
+	       what, __expected, __seen);					\
+} while (0)
+
+static inline __noreturn void skip_case(const char *why)
+{
+	ksft_print_msg("skipped: %s\n", why);
+	exit(KSFT_SKIP);
+}
+
+static inline void expect_entry(const char *what, u32 id,
+				const struct kvm_cpuid_entry2 *seen,
+				const struct kvm_cpuid_entry2 *expected)
+{
+	EXPECT(!memcmp(seen, expected, sizeof(*seen)),
+	       "%s, vCPU %u: expected 0x%x.0x%x flags 0x%x: %08x %08x %08x %08x, got 0x%x.0x%x flags 0x%x: %08x %08x %08x %08x, padding %x %x %x",
+	       what, id, expected->function, expected->index, expected->flags,
+	       expected->eax, expected->ebx, expected->ecx, expected->edx,
+	       seen->function, seen->index, seen->flags,
+	       seen->eax, seen->ebx, seen->ecx, seen->edx,
+	       seen->padding[0], seen->padding[1], seen->padding[2]);
+}
+
+static inline void expect_table(const char *what, u32 id, const struct kvm_cpuid2 *seen,
+				const struct kvm_cpuid2 *expected)
+{
+	int i;
+
+	EXPECT_U32(what, seen->nent, expected->nent);
+	EXPECT_U32(what, seen->padding, 0);
+	for (i = 0; i < min(seen->nent, expected->nent); i++)
+		expect_entry(what, id, &seen->entries[i], &expected->entries[i]);
+}
+
+/* How many bits number @n things. */
+static inline unsigned int bits_for(unsigned int n)
+{
+	unsigned int bits = 0;
+
+	while (BIT(bits) < n)
+		bits++;
+	return bits;
+}
+
+/* The ABI: core and node IDs. */
+static inline void fill_node_ids(struct kvm_cpuid2 *t, struct kvm_cpuid_entry2 *e, u32 id)
+{
+	const struct kvm_cpuid_entry2 *size = cpuid_first(t, 0x80000008);
+	unsigned int smt_width = bits_for(((e->ebx >> 8) & 0xff) + 1);
+	unsigned int node_bits = bits_for(((e->ecx >> 8) & 7) + 1);
+	unsigned int package_width = 0, node_width;
+
+	if (size) {
+		package_width = (size->ecx >> 12) & 0xf;
+		if (!package_width)
+			package_width = bits_for((size->ecx & 0xff) + 1);
+	}
+	node_width = package_width > node_bits ? package_width - node_bits : 0;
+
+	e->ebx |= ((id & (BIT(node_width) - 1)) >> smt_width) & 0xff;
+	e->ecx |= (id >> node_width) & 0xff;
+}
+
+/*
+ * The ABI: the fields that KVM always computes.  They are zero in the VM's table;
+ * with @fill they are what a new vCPU has, which is also what the VMM of a twin
+ * has to put in its copy.
+ */
+static inline struct kvm_cpuid2 *computed(const struct kvm_cpuid2 *table, bool fill, u32 id)
+{
+	struct kvm_cpuid2 *t = cpuid_copy(table);
+	struct kvm_cpuid_entry2 *e;
+
+	cpuid_sort(t);
+
+	for (e = t->entries; e < t->entries + t->nent; e++) {
+		switch (e->function) {
+		case 0x1:
+			e->ebx &= ~0xff000000;
+			if (fill)
+				e->ebx |= (id & 0xff) << 24;
+			if (e != cpuid_first(t, 0x1))
+				break;
+			e->ecx &= ~BIT_OSXSAVE;
+			e->edx &= ~BIT_APIC;
+			if (fill)
+				e->edx |= BIT_APIC;
+			break;
+		case 0x7:
+			if (e == cpuid_find(t, 0x7, 0))
+				e->ecx &= ~BIT_OSPKE;
+			break;
+		case 0xb:
+		case 0x1f:
+		case 0x80000026:
+			e->edx = fill ? id : 0;
+			break;
+		case 0xd:
+			if (e == cpuid_find(t, 0xd, 0) ||
+			    (e == cpuid_find(t, 0xd, 1) && (e->eax & (BIT_XSAVEC | BIT_XSAVES))))
+				e->ebx = fill ? XSTATE_MIN_SIZE : 0;
+			break;
+		case 0x8000001e:
+			e->eax = fill ? id : 0;
+			e->ebx &= ~0xff;
+			e->ecx &= ~0xff;
+			if (fill)
+				fill_node_ids(t, e, id);
+			break;
+		}
+	}
+	return t;
+}
+
+static inline struct kvm_cpuid2 *canonical(const struct kvm_cpuid2 *table)
+{
+	return computed(table, false, 0);
+}
+
+static inline struct kvm_cpuid2 *expected_cpuid(const struct kvm_cpuid2 *table, u32 id)
+{
+	return computed(table, true, id);
+}
+
+static inline struct kvm_cpuid2 *supported_table(void)
+{
+	return cpuid_copy(kvm_get_supported_cpuid());
+}
+
+static inline void put_vendor(struct kvm_cpuid2 *t, u32 function, u32 max, const char *vendor)
+{
+	struct kvm_cpuid_entry2 e = { .function = function, .eax = max };
+
+	/* Hypervisors have their signature in another order of registers. */
+	memcpy(&e.ebx, vendor, 4);
+	memcpy(function < 0x40000000 ? &e.edx : &e.ecx, vendor + 4, 4);
+	memcpy(function < 0x40000000 ? &e.ecx : &e.edx, vendor + 8, 4);
+	cpuid_put(t, e);
+}
+
+/* Leaves with fields that KVM computes; what the VMM leaves in these is junk. */
+static const struct kvm_cpuid_entry2 topology_entries[] = {
+	{ 0xb, 0, CPUID_INDEXED, 0x1, 0x2, 0x100, 0xdeadbeef },
+	{ 0xb, 1, CPUID_INDEXED, 0x6, 0x40, 0x201, 0xdeadbee1 },
+	{ 0x1f, 0, CPUID_INDEXED, 0x1, 0x2, 0x100, 0xcafe0000 },
+	{ 0x1f, 1, CPUID_INDEXED, 0x5, 0x20, 0x201, 0xcafe0001 },
+	{ 0x1f, 2, CPUID_INDEXED, 0x6, 0x40, 0x502, 0xcafe0002 },
+	{ 0x80000000, 0, 0, 0x80000026, 0x1234, 0x5678, 0x9abc },
+	{ 0x80000008, 0, 0, 0x3028, 0, 0x603f, 0 },
+	{ 0x8000001e, 0, 0, 0xdeadbeef, 0xabcd015a, 0xabcd01a5, 0x77 },
+	{ 0x80000026, 0, CPUID_INDEXED, 0x1, 0x2, 0x100, 0xdeadbeef },
+	{ 0x80000026, 1, CPUID_INDEXED, 0x6, 0x40, 0x201, 0xdeadbeef },
+};
+
+static inline void put_topology(struct kvm_cpuid2 *t)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(topology_entries); i++)
+		cpuid_put(t, topology_entries[i]);
+}
+
+static inline struct kvm_cpuid2 *topology_table(void)
+{
+	struct kvm_cpuid2 *t = supported_table();
+
+	put_topology(t);
+	put_vendor(t, 0, 0x1f, "AuthenticAMD");
+	return t;
+}
+
+/* Hyper-V's leaves go where KVM's were, as every VMM does it. */
+static inline struct kvm_cpuid2 *hyperv_table(void)
+{
+	struct kvm_cpuid2 *t = topology_table(), *hv = cpuid_alloc();
+	int i, kvm_fd;
+
+	TEST_ASSERT(kvm_has_cap(KVM_CAP_SYS_HYPERV_CPUID), "Caller should have checked");
+	kvm_fd = open(KVM_DEV_PATH, O_RDWR);
+	hv->nent = CPUID_MAX_ENTRIES;
+	kvm_ioctl(kvm_fd, KVM_GET_SUPPORTED_HV_CPUID, hv);
+	close(kvm_fd);
+
+	for (i = 0; i < t->nent; i++) {
+		if (t->entries[i].function >> 8 == 0x400000)
+			t->entries[i].function += 0x100;
+	}
+	for (i = 0; i < hv->nent; i++)
+		cpuid_put(t, hv->entries[i]);
+	free(hv);
+	return t;
+}
+
+static inline struct kvm_cpuid2 *xen_table(void)
+{
+	struct kvm_cpuid_entry2 e = { .function = 0x40000204, .eax = BIT_XEN_VCPU_ID | 0x11,
+				      .ebx = 0xdeadbeef, .ecx = 0x33, .edx = 0x44 };
+	struct kvm_cpuid2 *t = topology_table();
+
+	put_vendor(t, 0x40000200, 0x40000204, "XenVMMXenVMM");
+	cpuid_put(t, e);
+	return t;
+}
+
+/*
+ * A process for each case: one that hangs or dies in a TEST_ASSERT() fails alone,
+ * and none has to clean up.
+ */
+static inline void run_case(void (*run)(const void *row), const void *row)
+{
+	const char *name = *(const char *const *)row;
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	TEST_ASSERT(pid >= 0, "fork");
+	if (!pid) {
+		alarm(CASE_TIMEOUT_S);
+		run(row);
+		if (nr_failures)
+			ksft_print_msg("%d expectations failed\n", nr_failures);
+		exit(nr_failures ? KSFT_FAIL : KSFT_PASS);
+	}
+	TEST_ASSERT(waitpid(pid, &status, 0) == pid, "waitpid");
+
+	if (WIFSIGNALED(status))
+		ksft_print_msg("%s\n", WTERMSIG(status) == SIGALRM ? "hangs" : "crashed");
+	if (WIFEXITED(status) && WEXITSTATUS(status) == KSFT_SKIP)
+		ksft_test_result_skip("%s\n", name);
+	else
+		ksft_test_result(WIFEXITED(status) && !WEXITSTATUS(status), "%s\n", name);
+}
+
+/* Every row begins with the name of its case. */
+struct case_set {
+	void (*run)(const void *row);
+	const void *rows;
+	size_t row_size;
+	int nr;
+};
+
+/* Doesn't return.  @print, if any, is called before the totals are printed. */
+static inline void run_cases(const struct case_set *sets, int nr_sets, void (*print)(void))
+{
+	int i, j, nr_cases = 0;
+
+	for (i = 0; i < nr_sets; i++)
+		nr_cases += sets[i].nr;
+	ksft_set_plan(nr_cases);
+
+	for (i = 0; i < nr_sets; i++) {
+		for (j = 0; j < sets[i].nr; j++)
+			run_case(sets[i].run, sets[i].rows + j * sets[i].row_size);
+	}
+
+	if (print)
+		print();
+	ksft_finished();
 }
 
 #endif /* SELFTEST_KVM_VM_CPUID_UTIL_H */

@@ -1,0 +1,1189 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Test that a guest can't tell whether its vCPUs share the VM's CPUID table, by
+ * KVM_VM_SET_CPUID, or have a copy each, by KVM_SET_CPUID2, in which the VMM
+ * filled in the IDs.
+ *
+ * Two VMs, one of each kind, execute CPUID for the same inputs, in the same states.
+ * Every register has to be the same.  The expectation thus comes from the code that
+ * KVM has for a vCPU's own table; all that the test knows is where the IDs go.
+ * And KVM_GET_CPUID2 has to return what the guest reads.
+ */
+#include <getopt.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+#include <sys/mman.h>
+
+/* A case takes a few seconds in an emulated machine. */
+#define CASE_TIMEOUT_S	240
+
+#include "vm_cpuid_util.h"
+
+#define DEFAULT_RANDOM_TABLES	8
+
+#define CR4_OSXSAVE		BIT(18)
+#define CR4_PKE			BIT(22)
+
+#define MSR_HV_INVTSC_CONTROL	0x40000118
+
+/*
+ * System management mode has memory of its own, in KVM's second address space.
+ * SMBASE is the architecture's default.
+ */
+#define SMBASE_GPA		0x30000
+#define SMM_CODE_GPA		(SMBASE_GPA + 0x8000)
+#define SMM_NR_PAGES		16
+#define SMM_SLOT		((1 << 16) | 1)
+#define SMM_OP_RSM		100
+
+/* As the guest's code, in what SMM begins with: 16-bit code, flat segments. */
+asm(".pushsection .rodata\n"
+	".code16\n"
+	"vm_cpuid_smm_start:\n"
+	"	mov	$" __stringify(SMBASE_GPA) ", %esi\n"
+	"1:	addr32 movl (%esi), %ebp\n"
+	"	cmpl	$" __stringify(GUEST_OP_CPUID) ", %ebp\n"
+	"	jne	2f\n"
+	"	addr32 movl 4(%esi), %eax\n"
+	"	addr32 movl 12(%esi), %ecx\n"
+	"	cpuid\n"
+	"	addr32 movl %eax, 4(%esi)\n"
+	"	addr32 movl %ebx, 8(%esi)\n"
+	"	addr32 movl %ecx, 12(%esi)\n"
+	"	addr32 movl %edx, 16(%esi)\n"
+	"	addl	$20, %esi\n"
+	"	jmp	1b\n"
+	"2:	cmpl	$" __stringify(GUEST_OP_DONE) ", %ebp\n"
+	"	jne	3f\n"
+	"	out	%al, $0x80\n"
+	"	jmp	vm_cpuid_smm_start\n"
+	"3:	rsm\n"
+	"vm_cpuid_smm_end:\n"
+	".code64\n"
+	".popsection\n");
+
+static const u32 all_ids[] = { 0, 1, 5, 255, 256, 1000 };
+static int nr_ids;
+
+static u64 seed;
+static bool exhaustive;
+
+/* Over all cases, each of which is a process. */
+static struct {
+	u64 inputs;
+	u64 entries;
+	u64 views;
+	u64 vcpus;
+	u64 tables;
+} *count;
+
+/* Inputs: all functions, with many or with a few subleaves. */
+struct input_set {
+	int nr;
+	struct kvm_cpuid_entry2 inputs[16384];
+};
+
+static struct input_set all_inputs, few_inputs;
+
+static const struct {
+	u32 first, last;
+} function_ranges[] = {
+	{ 0x0, 0x40 },
+	{ 0x3fffffff, 0x40000010 },
+	{ 0x40000100, 0x40000110 },
+	{ 0x40000200, 0x40000205 },
+	{ 0x4fffffff, 0x50000000 },
+	{ 0x7fffffff, 0x80000030 },
+	{ 0xbfffffff, 0xc0000005 },
+	{ 0xffffffff, 0xffffffff },
+};
+
+static const u32 huge_indices[] = { 0xff, 0x100, 0x80000000, 0xffffffff };
+
+#define MAX_INDEX	40
+#define MAX_FEW_INDEX	2
+
+static void add_input(struct input_set *set, u32 function, u32 index)
+{
+	TEST_ASSERT(set->nr < ARRAY_SIZE(set->inputs), "Too many inputs");
+	set->inputs[set->nr].function = function;
+	set->inputs[set->nr++].index = index;
+}
+
+static void init_inputs(void)
+{
+	u64 function;
+	int i, j;
+
+	for (i = 0; i < ARRAY_SIZE(function_ranges); i++) {
+		for (function = function_ranges[i].first; function <= function_ranges[i].last;
+		     function++) {
+			for (j = 0; j <= MAX_INDEX; j++)
+				add_input(&all_inputs, function, j);
+			for (j = 0; j <= MAX_FEW_INDEX; j++)
+				add_input(&few_inputs, function, j);
+			for (j = 0; j < ARRAY_SIZE(huge_indices); j++)
+				add_input(&all_inputs, function, huge_indices[j]);
+			add_input(&few_inputs, function, 0x100);
+			add_input(&few_inputs, function, 0xffffffff);
+		}
+	}
+}
+
+/* splitmix64, so that a seed is the same table on every host. */
+static u64 random_state;
+
+static u64 random_u64(void)
+{
+	u64 z = random_state += 0x9e3779b97f4a7c15ull;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+	return z ^ (z >> 31);
+}
+
+static u32 random_below(u32 n)
+{
+	return random_u64() % n;
+}
+
+/* A vCPU under the VM's table, and one that has its own copy. */
+enum { UNDER_TABLE, WITH_COPY, NR_TWINS };
+
+struct twins {
+	struct kvm_vm *vm[NR_TWINS];
+	struct kvm_vcpu *vcpu[NR_TWINS];
+	struct kvm_cpuid2 *canonical;
+	bool in_smm;
+};
+
+static void create_vms(struct twins *t, const struct kvm_cpuid2 *table)
+{
+	int i;
+
+	for (i = 0; i < NR_TWINS; i++)
+		t->vm[i] = vm_cpuid_create_vm();
+	vm_set_cpuid(t->vm[UNDER_TABLE], table);
+	t->canonical = vm_get_cpuid(t->vm[UNDER_TABLE]);
+	__sync_fetch_and_add(&count->tables, 1);
+}
+
+static void free_vms(struct twins *t)
+{
+	int i;
+
+	for (i = 0; i < NR_TWINS; i++)
+		kvm_vm_free(t->vm[i]);
+	free(t->canonical);
+}
+
+static u32 xen_base(struct kvm_cpuid2 *t)
+{
+	const struct kvm_cpuid_entry2 *e;
+	u32 base;
+
+	for (base = 0x40000000; base < 0x40010000; base += 0x100) {
+		e = cpuid_first(t, base);
+		if (e && !memcmp(&e->ebx, "XenV", 4) && !memcmp(&e->ecx, "MMXe", 4) &&
+		    !memcmp(&e->edx, "nVMM", 4))
+			return base;
+	}
+	return 0;
+}
+
+static bool has_xen_vcpu_id(void)
+{
+	return kvm_check_cap(KVM_CAP_XEN_HVM) & KVM_XEN_HVM_CONFIG_EVTCHN_SEND;
+}
+
+static void set_xen_vcpu_id(struct twins *t, struct kvm_cpuid2 *copy, u32 xen_id)
+{
+	struct kvm_xen_vcpu_attr attr = {
+		.type = KVM_XEN_VCPU_ATTR_TYPE_VCPU_ID,
+		.u.vcpu_id = xen_id,
+	};
+	u32 base = xen_base(copy);
+	int i;
+
+	if (!base || !has_xen_vcpu_id())
+		return;
+
+	for (i = 0; i < NR_TWINS; i++)
+		vcpu_ioctl(t->vcpu[i], KVM_XEN_VCPU_SET_ATTR, &attr);
+	for (i = 0; i < copy->nent; i++) {
+		if (copy->entries[i].function == base + 4 &&
+		    (copy->entries[i].eax & BIT_XEN_VCPU_ID))
+			copy->entries[i].ebx = xen_id;
+	}
+}
+
+static void create_vcpus(struct twins *t, u32 id)
+{
+	struct kvm_cpuid2 *copy = expected_cpuid(t->canonical, id);
+	int i;
+
+	for (i = 0; i < NR_TWINS; i++)
+		t->vcpu[i] = __vm_vcpu_add(t->vm[i], id);
+	/* Any but the vCPU's own id; KVM accepts less than its maximum of vCPUs. */
+	set_xen_vcpu_id(t, copy, (id + 77) % kvm_check_cap(KVM_CAP_MAX_VCPUS));
+	vcpu_ioctl(t->vcpu[WITH_COPY], KVM_SET_CPUID2, copy);
+	free(copy);
+	t->in_smm = false;
+	__sync_fetch_and_add(&count->vcpus, 1);
+}
+
+static void smm_run(struct kvm_vcpu *vcpu, struct guest_op *ops, int nr)
+{
+	struct guest_op *mem = addr_gpa2hva(vcpu->vm, SMBASE_GPA);
+
+	memcpy(mem, ops, nr * sizeof(*ops));
+	mem[nr].op = GUEST_OP_DONE;
+	vcpu_run(vcpu);
+	TEST_ASSERT(vcpu->run->exit_reason == KVM_EXIT_IO, "vCPU %u exited with %u (%s)",
+		    vcpu->id, vcpu->run->exit_reason, exit_reason_str(vcpu->run->exit_reason));
+	memcpy(ops, mem, nr * sizeof(*ops));
+}
+
+/* Let the guest execute CPUID as often as need be. */
+static void read_cpuid(struct twins *t, int i, struct kvm_cpuid_entry2 *entries, int nr)
+{
+	static struct guest_op ops[GUEST_MAX_OPS];
+	int j, n;
+
+	for (; nr; nr -= n, entries += n) {
+		n = min_t(int, nr, ARRAY_SIZE(ops));
+		for (j = 0; j < n; j++)
+			ops[j] = (struct guest_op) {
+				.op = GUEST_OP_CPUID,
+				.eax = entries[j].function,
+				.ecx = entries[j].index,
+			};
+
+		if (t->in_smm)
+			smm_run(t->vcpu[i], ops, n);
+		else
+			guest_run(t->vcpu[i], ops, n);
+
+		for (j = 0; j < n; j++) {
+			entries[j].eax = ops[j].eax;
+			entries[j].ebx = ops[j].ebx;
+			entries[j].ecx = ops[j].ecx;
+			entries[j].edx = ops[j].edx;
+		}
+	}
+}
+
+static void expect_host_agrees(struct twins *t, const char *what)
+{
+	struct kvm_cpuid2 *host = vcpu_get_cpuid2(t->vcpu[UNDER_TABLE]), *guest;
+	char text[128];
+	int i;
+
+	snprintf(text, sizeof(text), "%s: guest and KVM_GET_CPUID2", what);
+
+	for (i = 0; i < host->nent; i++) {
+		if (!(host->entries[i].flags & CPUID_INDEXED))
+			host->entries[i].index = 0;
+	}
+	guest = cpuid_copy(host);
+	read_cpuid(t, UNDER_TABLE, guest->entries, guest->nent);
+	for (i = 0; i < host->nent; i++)
+		expect_entry(text, t->vcpu[UNDER_TABLE]->id, &guest->entries[i],
+			     &host->entries[i]);
+
+	EXPECT_U32("number of entries", host->nent, t->canonical->nent);
+	__sync_fetch_and_add(&count->entries, host->nent);
+	free(guest);
+	free(host);
+}
+
+static void expect_same_view(struct twins *t, const struct input_set *set, const char *what)
+{
+	static struct input_set seen[NR_TWINS];
+	char text[128];
+	int i;
+
+	snprintf(text, sizeof(text), "%s: guest and its twin", what);
+
+	for (i = 0; i < NR_TWINS; i++) {
+		seen[i] = *set;
+		read_cpuid(t, i, seen[i].inputs, set->nr);
+	}
+	for (i = 0; i < set->nr; i++)
+		expect_entry(text, t->vcpu[UNDER_TABLE]->id, &seen[UNDER_TABLE].inputs[i],
+			     &seen[WITH_COPY].inputs[i]);
+
+	__sync_fetch_and_add(&count->inputs, set->nr);
+	__sync_fetch_and_add(&count->views, 1);
+	expect_host_agrees(t, what);
+}
+
+static const struct input_set *some_inputs(bool all)
+{
+	return all || exhaustive ? &all_inputs : &few_inputs;
+}
+
+static void drop_function(struct kvm_cpuid2 *t, u32 function)
+{
+	struct kvm_cpuid_entry2 *e;
+
+	while ((e = cpuid_first(t, function)))
+		*e = t->entries[--t->nent];
+}
+
+static void put_plain(struct kvm_cpuid2 *t, u32 function, u32 eax)
+{
+	cpuid_put(t, (struct kvm_cpuid_entry2) {
+		  function, 0, 0, eax, function + 1, function + 2, function + 3 });
+}
+
+static struct kvm_cpuid2 *vendor_table(const char *vendor)
+{
+	struct kvm_cpuid2 *t = topology_table();
+	int i;
+
+	put_vendor(t, 0, 0x1f, vendor);
+	put_vendor(t, 0x80000000, 0x80000026, vendor);
+	/* Only Centaur has these, but others don't lack them for sure. */
+	put_plain(t, 0xc0000000, 0xc0000003);
+	for (i = 1; i <= 4; i++)
+		put_plain(t, 0xc0000000 + i, i);
+	return t;
+}
+
+static struct kvm_cpuid2 *amd_table(void)
+{
+	return vendor_table("AuthenticAMD");
+}
+
+static struct kvm_cpuid2 *intel_table(void)
+{
+	return vendor_table("GenuineIntel");
+}
+
+static struct kvm_cpuid2 *hygon_table(void)
+{
+	return vendor_table("HygonGenuine");
+}
+
+static struct kvm_cpuid2 *centaur_table(void)
+{
+	return vendor_table("CentaurHauls");
+}
+
+/* Basic functions end below those with IDs, which are out of range then. */
+static struct kvm_cpuid2 *low_max_table(void)
+{
+	struct kvm_cpuid2 *t = vendor_table("GenuineIntel");
+
+	put_vendor(t, 0, 0xb, "GenuineIntel");
+	drop_function(t, 0x1f);
+	return t;
+}
+
+static void move_hypervisor(struct kvm_cpuid2 *t, u32 offset)
+{
+	int i;
+
+	for (i = 0; i < t->nent; i++) {
+		if (t->entries[i].function >> 8 == 0x400000)
+			t->entries[i].function += offset;
+	}
+}
+
+static struct kvm_cpuid2 *kvm_table(void)
+{
+	struct kvm_cpuid2 *t = topology_table();
+
+	move_hypervisor(t, 0x100);
+	return t;
+}
+
+static void put_xen(struct kvm_cpuid2 *t, u32 base)
+{
+	int i;
+
+	put_vendor(t, base, base + 5, "XenVMMXenVMM");
+	put_plain(t, base + 1, 0x40013);
+	put_plain(t, base + 2, 1);
+	for (i = 0; i < 3; i++)
+		cpuid_put(t, (struct kvm_cpuid_entry2) {
+			  base + 3, i, CPUID_INDEXED, 1, 2, 3, 4 });
+	for (i = 0; i < 2; i++)
+		cpuid_put(t, (struct kvm_cpuid_entry2) {
+			  base + 4, i, CPUID_INDEXED, BIT_XEN_VCPU_ID | 1, 0xdead, 3, 4 });
+}
+
+static struct kvm_cpuid2 *xen_first_table(void)
+{
+	struct kvm_cpuid2 *t = topology_table();
+
+	move_hypervisor(t, 0x100);
+	put_xen(t, 0x40000000);
+	return t;
+}
+
+static struct kvm_cpuid2 *xen_second_table(void)
+{
+	struct kvm_cpuid2 *t = topology_table();
+
+	put_xen(t, 0x40000100);
+	return t;
+}
+
+static struct kvm_cpuid2 *xen_no_id_table(void)
+{
+	struct kvm_cpuid2 *t = xen_second_table();
+
+	cpuid_find(t, 0x40000104, 0)->eax &= ~BIT_XEN_VCPU_ID;
+	return t;
+}
+
+static struct kvm_cpuid2 *hyperv_table_or_skip(void)
+{
+	if (!kvm_has_cap(KVM_CAP_SYS_HYPERV_CPUID))
+		skip_case("no Hyper-V emulation");
+	return hyperv_table();
+}
+
+static struct kvm_cpuid2 *without(u32 function)
+{
+	struct kvm_cpuid2 *t = intel_table();
+
+	drop_function(t, function);
+	return t;
+}
+
+static struct kvm_cpuid2 *no_1_table(void)
+{
+	return without(0x1);
+}
+
+static struct kvm_cpuid2 *no_b_table(void)
+{
+	return without(0xb);
+}
+
+static struct kvm_cpuid2 *no_1f_table(void)
+{
+	return without(0x1f);
+}
+
+static struct kvm_cpuid2 *no_80000008_table(void)
+{
+	return without(0x80000008);
+}
+
+static struct kvm_cpuid2 *no_8000001e_table(void)
+{
+	return without(0x8000001e);
+}
+
+static struct kvm_cpuid2 *no_80000026_table(void)
+{
+	return without(0x80000026);
+}
+
+static struct kvm_cpuid2 *single(u32 function, u32 index, u32 flags)
+{
+	struct kvm_cpuid2 *t = cpuid_alloc();
+
+	cpuid_put(t, (struct kvm_cpuid_entry2) { function, index, flags, 1, 2, 3, 4 });
+	return t;
+}
+
+static struct kvm_cpuid2 *single_1_table(void)
+{
+	return single(0x1, 0, 0);
+}
+
+static struct kvm_cpuid2 *single_b_table(void)
+{
+	return single(0xb, 1, CPUID_INDEXED);
+}
+
+static struct kvm_cpuid2 *single_1f_table(void)
+{
+	return single(0x1f, 7, 0);
+}
+
+static struct kvm_cpuid2 *single_8000001e_table(void)
+{
+	return single(0x8000001e, 0, 0);
+}
+
+static struct kvm_cpuid2 *full_table(void)
+{
+	static const u32 functions[] = { 0xb, 0x1f, 0x80000026, 0x4 };
+	struct kvm_cpuid2 *t = amd_table();
+	u32 i;
+
+	drop_function(t, 0x4);
+	for (i = 3; t->nent < CPUID_MAX_ENTRIES; i++)
+		cpuid_put(t, (struct kvm_cpuid_entry2) {
+			  functions[i % ARRAY_SIZE(functions)], i / 4 + 1, CPUID_INDEXED,
+			  i, i + 1, i + 2, i + 3 });
+	return t;
+}
+
+struct view_case {
+	const char *name;
+	struct kvm_cpuid2 *(*table)(void);
+};
+
+static const struct view_case view_cases[] = {
+	{ "view: KVM_GET_SUPPORTED_CPUID", supported_table },
+	{ "view: AMD's vendor", amd_table },
+	{ "view: Intel's vendor", intel_table },
+	{ "view: Intel's vendor, basic functions up to 0xB", low_max_table },
+	{ "view: Hygon's vendor", hygon_table },
+	{ "view: Centaur's vendor", centaur_table },
+	{ "view: KVM's leaves at 0x40000100", kvm_table },
+	{ "view: Hyper-V's leaves, then KVM's", hyperv_table_or_skip },
+	{ "view: Xen's leaves, then KVM's", xen_first_table },
+	{ "view: KVM's leaves, then Xen's", xen_second_table },
+	{ "view: Xen's leaves, one without a vCPU id", xen_no_id_table },
+	{ "view: without 0x1", no_1_table },
+	{ "view: without 0xB", no_b_table },
+	{ "view: without 0x1F", no_1f_table },
+	{ "view: without 0x80000008", no_80000008_table },
+	{ "view: without 0x8000001E", no_8000001e_table },
+	{ "view: without 0x80000026", no_80000026_table },
+	{ "view: only 0x1", single_1_table },
+	{ "view: only 0xB.1", single_b_table },
+	{ "view: only 0x1F, without an index", single_1f_table },
+	{ "view: only 0x8000001E", single_8000001e_table },
+	{ "view: 256 entries", full_table },
+};
+
+/* All inputs for one of the vCPUs, which is another one for each table. */
+static void run_view_case(const void *row)
+{
+	const struct view_case *c = row;
+	int i, which = (c - view_cases) % nr_ids;
+	struct kvm_cpuid2 *table = c->table();
+	struct twins t;
+
+	create_vms(&t, table);
+	for (i = 0; i < nr_ids; i++) {
+		create_vcpus(&t, all_ids[i]);
+		expect_same_view(&t, some_inputs(i == which), "new vCPU");
+	}
+	free_vms(&t);
+	free(table);
+}
+
+/* All features, and all fields that KVM computes. */
+static struct kvm_cpuid2 *state_table(void)
+{
+	struct kvm_cpuid2 *t = amd_table();
+
+	if (cpuid_find(t, 0x1, 0))
+		cpuid_find(t, 0x1, 0)->ecx |= BIT_MWAIT;
+	return t;
+}
+
+static void need_feature(struct twins *t, u32 function, u32 index, int reg, u32 bit)
+{
+	const struct kvm_cpuid_entry2 *e = cpuid_find(t->canonical, function, index);
+
+	if (!e || !(cpuid_reg(e, reg) & bit))
+		skip_case("feature isn't supported");
+}
+
+static void both_write(struct twins *t, u32 op, u32 ecx, u64 value)
+{
+	int i;
+
+	for (i = 0; i < NR_TWINS; i++)
+		guest_write(t->vcpu[i], op, ecx, value);
+}
+
+/* Changes that the host makes may be refused, but then to both. */
+static int both_ioctl(struct twins *t, const char *what, unsigned long cmd, void *arg)
+{
+	int i, r[NR_TWINS];
+
+	for (i = 0; i < NR_TWINS; i++)
+		r[i] = ioctl(t->vcpu[i]->fd, cmd, arg);
+	EXPECT(r[0] == r[1], "%s: %d and %d", what, r[0], r[1]);
+	return r[0];
+}
+
+static int both_set_msr(struct twins *t, u32 index, u64 value)
+{
+	struct {
+		struct kvm_msrs header;
+		struct kvm_msr_entry entry;
+	} msrs = { { .nmsrs = 1 }, { .index = index, .data = value } };
+
+	return both_ioctl(t, "KVM_SET_MSRS", KVM_SET_MSRS, &msrs);
+}
+
+static int both_set_xcr0(struct twins *t, u64 value)
+{
+	struct kvm_xcrs xcrs = { .nr_xcrs = 1, .xcrs[0].value = value };
+
+	return both_ioctl(t, "KVM_SET_XCRS", KVM_SET_XCRS, &xcrs);
+}
+
+static void expect_same_in_state(struct twins *t, const char *what)
+{
+	expect_same_view(t, some_inputs(false), what);
+}
+
+static void expect_bit(struct twins *t, u32 function, u32 index, int reg, u32 bit, bool value)
+{
+	struct kvm_cpuid_entry2 e = { .function = function, .index = index };
+
+	read_cpuid(t, UNDER_TABLE, &e, 1);
+	EXPECT(!(cpuid_reg(&e, reg) & bit) == !value, "0x%x.0x%x E%cX: bit 0x%x isn't %d",
+	       function, index, "ABCD"[reg], bit, value);
+}
+
+/* A state that isn't seen to change would be no test. */
+static void change_cr4(struct twins *t)
+{
+	int i;
+
+	need_feature(t, 0x1, 0, KVM_CPUID_ECX, BIT_XSAVE);
+	for (i = 0; i < 3; i++) {
+		both_write(t, GUEST_OP_SET_CR4, 0, i & 1 ? 0 : CR4_OSXSAVE);
+		expect_bit(t, 0x1, 0, KVM_CPUID_ECX, BIT_OSXSAVE, !(i & 1));
+		expect_same_in_state(t, i & 1 ? "OSXSAVE off" : "OSXSAVE on");
+	}
+}
+
+static void change_pke(struct twins *t)
+{
+	int i;
+
+	need_feature(t, 0x7, 0, KVM_CPUID_ECX, BIT_PKU);
+	for (i = 0; i < 3; i++) {
+		both_write(t, GUEST_OP_SET_CR4, 0, i & 1 ? 0 : CR4_PKE);
+		expect_bit(t, 0x7, 0, KVM_CPUID_ECX, BIT_OSPKE, !(i & 1));
+		expect_same_in_state(t, i & 1 ? "PKE off" : "PKE on");
+	}
+}
+
+/* The host writes XCR0, as QEMU's TCG doesn't intercept XSETBV. */
+static void change_xcr0(struct twins *t)
+{
+	static const u64 values[] = { 3, 7, 0x207, 0xe7, 0x2e7, 1 };
+	char text[64];
+	int i, nr = 0;
+
+	need_feature(t, 0x1, 0, KVM_CPUID_ECX, BIT_XSAVE);
+	both_write(t, GUEST_OP_SET_CR4, 0, CR4_OSXSAVE);
+	for (i = 0; i < ARRAY_SIZE(values); i++) {
+		if (both_set_xcr0(t, values[i]))
+			continue;
+		snprintf(text, sizeof(text), "XCR0 0x%llx", (unsigned long long)values[i]);
+		expect_same_in_state(t, text);
+		nr++;
+	}
+	EXPECT(nr > 1, "XCR0 couldn't be changed");
+}
+
+static void change_xss(struct twins *t)
+{
+	const struct kvm_cpuid_entry2 *e = cpuid_find(t->canonical, 0xd, 1);
+	char text[64];
+	int i, nr = 0;
+
+	need_feature(t, 0xd, 1, KVM_CPUID_EAX, BIT_XSAVES);
+	for (i = 0; i < 32; i++) {
+		if (!(e->ecx & BIT(i)) || both_set_msr(t, MSR_IA32_XSS, BIT(i)) != 1)
+			continue;
+		snprintf(text, sizeof(text), "IA32_XSS 0x%lx", BIT(i));
+		expect_same_in_state(t, text);
+		nr++;
+	}
+	if (!nr)
+		skip_case("no supervisor state");
+}
+
+static void change_apic(struct twins *t)
+{
+	u64 base = vcpu_get_msr(t->vcpu[UNDER_TABLE], MSR_IA32_APICBASE);
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		both_write(t, GUEST_OP_WRMSR, MSR_IA32_APICBASE, i & 1 ? base : base & ~BIT(11));
+		expect_bit(t, 0x1, 0, KVM_CPUID_EDX, BIT_APIC, i & 1);
+		expect_same_in_state(t, i & 1 ? "APIC on" : "APIC off");
+	}
+}
+
+static void change_mwait(struct twins *t)
+{
+	u64 value = vcpu_get_msr(t->vcpu[UNDER_TABLE], MSR_IA32_MISC_ENABLE);
+	int i;
+
+	need_feature(t, 0x1, 0, KVM_CPUID_ECX, BIT_SSE3);
+	for (i = 0; i < 4; i++) {
+		if (i & 1)
+			value |= MSR_IA32_MISC_ENABLE_MWAIT;
+		else
+			value &= ~MSR_IA32_MISC_ENABLE_MWAIT;
+		both_write(t, GUEST_OP_WRMSR, MSR_IA32_MISC_ENABLE, value);
+		expect_bit(t, 0x1, 0, KVM_CPUID_ECX, BIT_MWAIT, i & 1);
+		expect_same_in_state(t, i & 1 ? "MWAIT on" : "MWAIT off");
+	}
+}
+
+static void change_tsx_ctrl(struct twins *t)
+{
+	int i;
+
+	need_feature(t, 0x7, 0, KVM_CPUID_EBX, BIT_RTM);
+	if (!(vcpu_get_msr(t->vcpu[UNDER_TABLE], MSR_IA32_ARCH_CAPABILITIES) &
+	      ARCH_CAP_TSX_CTRL_MSR))
+		skip_case("no TSX_CTRL");
+	for (i = 0; i < 3; i++) {
+		both_write(t, GUEST_OP_WRMSR, MSR_IA32_TSX_CTRL,
+			   i & 1 ? 0 : TSX_CTRL_CPUID_CLEAR);
+		expect_bit(t, 0x7, 0, KVM_CPUID_EBX, BIT_RTM, i & 1);
+		expect_same_in_state(t, i & 1 ? "TSX on" : "TSX hidden");
+	}
+}
+
+static struct kvm_cpuid2 *hv_invtsc_table(void)
+{
+	struct kvm_cpuid2 *t = hyperv_table_or_skip();
+
+	if (!(cpuid_find(t, 0x40000003, 0)->eax & BIT_HV_INVTSC))
+		skip_case("no Hyper-V control of the invariant TSC");
+	cpuid_put(t, (struct kvm_cpuid_entry2) { .function = 0x80000007, .edx = BIT_INVTSC });
+	return t;
+}
+
+static void change_hv_invtsc(struct twins *t)
+{
+	expect_bit(t, 0x80000007, 0, KVM_CPUID_EDX, BIT_INVTSC, false);
+	both_write(t, GUEST_OP_WRMSR, MSR_HV_INVTSC_CONTROL, 1);
+	expect_bit(t, 0x80000007, 0, KVM_CPUID_EDX, BIT_INVTSC, true);
+	expect_same_in_state(t, "Hyper-V's invariant TSC");
+}
+
+static void change_nothing(struct twins *t)
+{
+	need_feature(t, 0x40000001, 0, KVM_CPUID_EAX, BIT_PV_UNHALT);
+	expect_bit(t, 0x40000001, 0, KVM_CPUID_EAX, BIT_PV_UNHALT, false);
+}
+
+/* To enter SMM clears CR4, and to leave it restores CR4. */
+static void enter_smm(struct twins *t)
+{
+	struct guest_op rsm = { .op = SMM_OP_RSM };
+	struct kvm_vcpu_events events;
+	struct guest_op *ops;
+	int i, round;
+
+	if (!kvm_has_cap(KVM_CAP_X86_SMM))
+		skip_case("no SMM");
+	need_feature(t, 0x1, 0, KVM_CPUID_ECX, BIT_XSAVE);
+
+	for (i = 0; i < NR_TWINS; i++) {
+		vm_userspace_mem_region_add(t->vm[i], VM_MEM_SRC_ANONYMOUS, SMBASE_GPA,
+					    SMM_SLOT, SMM_NR_PAGES, 0);
+		memcpy(addr_gpa2hva(t->vm[i], SMM_CODE_GPA), vm_cpuid_smm_start,
+		       vm_cpuid_smm_end - vm_cpuid_smm_start);
+	}
+	both_write(t, GUEST_OP_SET_CR4, 0, CR4_OSXSAVE);
+
+	for (round = 0; round < 2; round++) {
+		expect_bit(t, 0x1, 0, KVM_CPUID_ECX, BIT_OSXSAVE, true);
+		for (i = 0; i < NR_TWINS; i++)
+			vcpu_ioctl(t->vcpu[i], KVM_SMI, NULL);
+		t->in_smm = true;
+		for (i = 0; i < NR_TWINS; i++) {
+			smm_run(t->vcpu[i], NULL, 0);
+			vcpu_events_get(t->vcpu[i], &events);
+			EXPECT(events.smi.smm, "not in SMM");
+		}
+		expect_bit(t, 0x1, 0, KVM_CPUID_ECX, BIT_OSXSAVE, false);
+		expect_same_in_state(t, "in SMM");
+
+		for (i = 0; i < NR_TWINS; i++) {
+			ops = addr_gpa2hva(t->vm[i], GUEST_OPS_GPA);
+			ops[0].op = GUEST_OP_DONE;
+			smm_run(t->vcpu[i], &rsm, 1);
+			vcpu_events_get(t->vcpu[i], &events);
+			EXPECT(!events.smi.smm, "still in SMM");
+		}
+		t->in_smm = false;
+		expect_bit(t, 0x1, 0, KVM_CPUID_ECX, BIT_OSXSAVE, true);
+		expect_same_in_state(t, "after SMM");
+	}
+}
+
+/* INIT clears CR4, but neither XCR0 nor the local APIC's base. */
+static void get_init(struct twins *t)
+{
+	/* To all local APICs. */
+	struct kvm_msi init = { .address_lo = 0xfeeff000, .data = 5 << 8 };
+	struct kvm_mp_state mp_state;
+	struct kvm_sregs sregs;
+	int i;
+
+	need_feature(t, 0x1, 0, KVM_CPUID_ECX, BIT_XSAVE);
+	both_write(t, GUEST_OP_SET_CR4, 0, CR4_OSXSAVE);
+	both_set_xcr0(t, 3);
+	expect_same_in_state(t, "before INIT");
+
+	for (i = 0; i < NR_TWINS; i++) {
+		EXPECT(__vm_ioctl(t->vm[i], KVM_SIGNAL_MSI, &init) > 0, "INIT wasn't delivered");
+		/* This is also what makes it happen. */
+		vcpu_mp_state_get(t->vcpu[i], &mp_state);
+		EXPECT(t->vcpu[i]->id ? mp_state.mp_state == KVM_MP_STATE_INIT_RECEIVED :
+		       mp_state.mp_state == KVM_MP_STATE_RUNNABLE, "state after INIT: %u",
+		       mp_state.mp_state);
+		vcpu_sregs_get(t->vcpu[i], &sregs);
+		EXPECT(!sregs.cr4 && !(sregs.cr0 & X86_CR0_PE), "no INIT");
+	}
+	expect_bit(t, 0x1, 0, KVM_CPUID_ECX, BIT_OSXSAVE, false);
+	expect_same_in_state(t, "after INIT");
+	both_write(t, GUEST_OP_SET_CR4, 0, CR4_OSXSAVE);
+	expect_same_in_state(t, "OSXSAVE after INIT");
+}
+
+struct state_case {
+	const char *name;
+	struct kvm_cpuid2 *(*table)(void);
+	void (*change)(struct twins *t);
+	u64 disabled_quirks;
+	u64 disabled_exits;
+};
+
+static const struct state_case state_cases[] = {
+	{ "state: CR4.OSXSAVE", state_table, change_cr4 },
+	{ "state: CR4.PKE", state_table, change_pke },
+	{ "state: XCR0", state_table, change_xcr0 },
+	{ "state: IA32_XSS", state_table, change_xss },
+	{ "state: local APIC off and on", state_table, change_apic },
+	{ "state: MISC_ENABLE's MWAIT", state_table, change_mwait,
+	  KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT },
+	{ "state: TSX_CTRL", state_table, change_tsx_ctrl },
+	{ "state: Hyper-V's invariant TSC", hv_invtsc_table, change_hv_invtsc },
+	{ "state: HLT doesn't exit", state_table, change_nothing, 0, KVM_X86_DISABLE_EXITS_HLT },
+	{ "state: SMM", state_table, enter_smm },
+	{ "state: INIT", state_table, get_init },
+};
+
+static void disable(struct twins *t, u64 quirks, u64 exits)
+{
+	int i;
+
+	for (i = 0; i < NR_TWINS; i++) {
+		if (quirks)
+			vm_enable_cap(t->vm[i], KVM_CAP_DISABLE_QUIRKS2, quirks);
+		if (exits)
+			vm_enable_cap(t->vm[i], KVM_CAP_X86_DISABLE_EXITS, exits);
+	}
+}
+
+static void run_state_case(const void *row)
+{
+	static const u32 ids[] = { 0, 300 };
+	const struct state_case *c = row;
+	struct kvm_cpuid2 *table;
+	struct twins t;
+	int i;
+
+	if (c->disabled_exits & ~kvm_check_cap(KVM_CAP_X86_DISABLE_EXITS))
+		skip_case("can't be disabled");
+
+	for (i = 0; i < ARRAY_SIZE(ids); i++) {
+		if (ids[i] >= kvm_check_cap(KVM_CAP_MAX_VCPU_ID))
+			continue;
+		/* VMs of their own, as INIT is sent to all, and Hyper-V's MSR is the VM's. */
+		table = c->table();
+		create_vms(&t, table);
+		disable(&t, c->disabled_quirks, c->disabled_exits);
+		create_vcpus(&t, ids[i]);
+		expect_same_view(&t, some_inputs(false), "new vCPU");
+		c->change(&t);
+		free_vms(&t);
+		free(table);
+	}
+}
+
+static u32 random_value(void)
+{
+	u32 value = random_u64();
+
+	switch (random_below(4)) {
+	case 0:
+		return 0;
+	case 1:
+		return value & 0xff;
+	case 2:
+		return value & random_u64();
+	default:
+		return value;
+	}
+}
+
+static u32 random_function(void)
+{
+	/* Those that KVM looks at, or that end a class. */
+	static const u32 functions[] = {
+		0x0, 0x1, 0x2, 0x4, 0x5, 0x6, 0x7, 0xa, 0xb, 0xd, 0xf, 0x12, 0x14, 0x15, 0x1c,
+		0x1d, 0x1e, 0x1f, 0x20, 0x24, 0x40, 0x3fffffff, 0x40000000, 0x40000001,
+		0x40000002, 0x40000003, 0x40000004, 0x40000005, 0x4000000a, 0x40000010,
+		0x40000100, 0x40000101, 0x40000103, 0x40000104, 0x40000200, 0x40000201,
+		0x40000204, 0x4fffffff, 0x50000000, 0x7fffffff, 0x80000000, 0x80000001,
+		0x80000002, 0x80000007, 0x80000008, 0x8000000a, 0x8000001d, 0x8000001e,
+		0x8000001f, 0x80000020, 0x80000021, 0x80000022, 0x80000026, 0x80000030,
+		0xbfffffff, 0xc0000000, 0xc0000001, 0xc0000004, 0xc0000005, 0xffffffff,
+	};
+	static const u32 computed[] = {
+		0x1, 0x7, 0xb, 0xd, 0x1f, 0x80000008, 0x8000001e, 0x80000026,
+	};
+
+	if (!random_below(3))
+		return computed[random_below(ARRAY_SIZE(computed))];
+	return functions[random_below(ARRAY_SIZE(functions))];
+}
+
+static u32 random_index(void)
+{
+	switch (random_below(8)) {
+	case 0:
+		return random_below(MAX_INDEX + 1);
+	case 1:
+		return huge_indices[random_below(ARRAY_SIZE(huge_indices))];
+	default:
+		return random_below(4);
+	}
+}
+
+/* What makes KVM recognize something, and lets the guest run. */
+static void fix_random_entry(struct kvm_cpuid_entry2 *e)
+{
+	static const char * const vendors[] = {
+		"AuthenticAMD", "GenuineIntel", "HygonGenuine", "CentaurHauls",
+	};
+	static const char * const hypervisors[] = {
+		"KVMKVMKVM\0\0", "XenVMMXenVMM", "XenVMMXenVMM", "Microsoft Hv",
+	};
+	const char *v = vendors[random_below(ARRAY_SIZE(vendors))];
+	const char *h = hypervisors[random_below(ARRAY_SIZE(hypervisors))];
+
+	switch (e->function) {
+	case 0x0:
+		e->eax = random_below(0x21);
+		memcpy(&e->ebx, v, 4);
+		memcpy(&e->edx, v + 4, 4);
+		memcpy(&e->ecx, v + 8, 4);
+		break;
+	case 0x40000000:
+	case 0x40000100:
+	case 0x40000200:
+		e->eax = e->function + random_below(8);
+		memcpy(&e->ebx, h, 4);
+		memcpy(&e->ecx, h + 4, 4);
+		memcpy(&e->edx, h + 8, 4);
+		break;
+	case 0xd:
+		/* Random bits may be AMX state, which isn't everybody's. */
+		e->eax &= 0x2ff;
+		e->edx = 0;
+		break;
+	case 0x80000000:
+	case 0xc0000000:
+		e->eax = e->function + random_below(0x31);
+		break;
+	case 0x80000008:
+		e->eax = (random_below(2) ? 0x3000 : 0) | (random_below(2) ? 36 : 40);
+		break;
+	}
+}
+
+/* Valid by construction: one entry per function, or all with an index of their own. */
+static struct kvm_cpuid2 *random_table(void)
+{
+	struct kvm_cpuid2 *t = random_below(4) ? cpuid_alloc() : state_table();
+	static const u32 sizes[] = { 1, 4, 16, 64, 128, CPUID_MAX_ENTRIES };
+	u32 i, j, tries, nent = sizes[random_below(ARRAY_SIZE(sizes))];
+	struct kvm_cpuid_entry2 *clash, e;
+
+	for (tries = 0; t->nent < nent && tries < 2000; tries++) {
+		e = (struct kvm_cpuid_entry2) {
+			.function = random_function(),
+			.index = random_index(),
+			.eax = random_value(),
+			.ebx = random_value(),
+			.ecx = random_value(),
+			.edx = random_value(),
+		};
+
+		clash = cpuid_first(t, e.function);
+		if (clash ? clash->flags & CPUID_INDEXED : random_below(4))
+			e.flags = CPUID_INDEXED;
+		if (clash && (!e.flags || cpuid_find(t, e.function, e.index)))
+			continue;
+
+		fix_random_entry(&e);
+		t->entries[t->nent++] = e;
+	}
+
+	for (i = t->nent - 1; i > 0; i--) {
+		j = random_below(i + 1);
+		e = t->entries[i];
+		t->entries[i] = t->entries[j];
+		t->entries[j] = e;
+	}
+	return t;
+}
+
+/* By the host, since the guest would die of what the table doesn't allow. */
+static void random_change(struct twins *t)
+{
+	static const u64 xcr0[] = { 1, 3, 7, 0x207, 0xe7 };
+	static const u64 xss[] = { 0, 0x100, 0x800, 0x1800 };
+	struct kvm_sregs sregs;
+
+	vcpu_sregs_get(t->vcpu[UNDER_TABLE], &sregs);
+	sregs.cr4 ^= random_below(2) ? CR4_OSXSAVE : 0;
+	sregs.cr4 ^= random_below(2) ? CR4_PKE : 0;
+	sregs.apic_base ^= random_below(2) ? BIT(11) : 0;
+	/* All of it is refused if one is. */
+	if (both_ioctl(t, "KVM_SET_SREGS", KVM_SET_SREGS, &sregs)) {
+		sregs.cr4 &= ~CR4_PKE;
+		both_ioctl(t, "KVM_SET_SREGS", KVM_SET_SREGS, &sregs);
+	}
+
+	both_set_xcr0(t, xcr0[random_below(ARRAY_SIZE(xcr0))]);
+	both_set_msr(t, MSR_IA32_XSS, xss[random_below(ARRAY_SIZE(xss))]);
+	both_set_msr(t, MSR_IA32_TSX_CTRL, random_below(4));
+	both_set_msr(t, MSR_IA32_MISC_ENABLE, random_below(2) ? MSR_IA32_MISC_ENABLE_MWAIT : 0);
+}
+
+static u32 random_id(void)
+{
+	if (random_below(2))
+		return all_ids[random_below(nr_ids)];
+	return random_below(kvm_check_cap(KVM_CAP_MAX_VCPU_ID));
+}
+
+struct random_case {
+	const char *name;
+	u64 seed;
+};
+
+static void run_random_case(const void *row)
+{
+	const struct random_case *c = row;
+	struct kvm_cpuid2 *table;
+	u32 id[2], exits;
+	struct twins t;
+	int i, j;
+
+	random_state = c->seed;
+	table = random_table();
+	id[0] = random_id();
+	do {
+		id[1] = random_id();
+	} while (id[1] == id[0]);
+
+	exits = kvm_check_cap(KVM_CAP_X86_DISABLE_EXITS) & KVM_X86_DISABLE_EXITS_HLT;
+	create_vms(&t, table);
+	disable(&t, random_below(2) ? KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT : 0,
+		random_below(2) ? exits : 0);
+
+	for (i = 0; i < ARRAY_SIZE(id); i++) {
+		create_vcpus(&t, id[i]);
+		expect_same_view(&t, some_inputs(!i), "random");
+		for (j = 0; j < 2; j++) {
+			random_change(&t);
+			expect_same_view(&t, some_inputs(false), "random state");
+		}
+	}
+	free_vms(&t);
+	free(table);
+}
+
+static void print_help(const char *name)
+{
+	printf("usage: %s [-s SEED] [-n COUNT] [-a]\n"
+	       " -s  seed of the random tables (default: a new one)\n"
+	       " -n  number of random tables (default: %d)\n"
+	       " -a  all inputs in all states (many times longer)\n", name, DEFAULT_RANDOM_TABLES);
+}
+
+static void print_counts(void)
+{
+	ksft_print_msg("%llu inputs compared, in %llu views of %llu vCPUs with %llu tables\n",
+		       (unsigned long long)count->inputs, (unsigned long long)count->views,
+		       (unsigned long long)count->vcpus, (unsigned long long)count->tables);
+	ksft_print_msg("%llu entries of KVM_GET_CPUID2 compared with the guest's view\n",
+		       (unsigned long long)count->entries);
+}
+
+int main(int argc, char *argv[])
+{
+	int opt, i, nr_random = DEFAULT_RANDOM_TABLES;
+	struct random_case *random_cases;
+	pid_t pid = getpid();
+
+	setlinebuf(stdout);
+	seed = time(NULL) ^ ((u64)pid << 32);
+
+	while ((opt = getopt(argc, argv, "hs:n:a")) != -1) {
+		switch (opt) {
+		case 's':
+			seed = strtoull(optarg, NULL, 0);
+			break;
+		case 'n':
+			nr_random = atoi(optarg);
+			break;
+		case 'a':
+			exhaustive = true;
+			break;
+		default:
+			print_help(argv[0]);
+			exit(opt == 'h' ? 0 : 1);
+		}
+	}
+	if (nr_random < 0) {
+		print_help(argv[0]);
+		exit(1);
+	}
+
+	TEST_REQUIRE(kvm_has_cap(KVM_CAP_VM_CPUID));
+
+	while (nr_ids < ARRAY_SIZE(all_ids) &&
+	       all_ids[nr_ids] < kvm_check_cap(KVM_CAP_MAX_VCPU_ID))
+		nr_ids++;
+
+	count = mmap(NULL, sizeof(*count), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		     -1, 0);
+	TEST_ASSERT(count != MAP_FAILED, "mmap");
+	init_inputs();
+
+	/* Each table has its own seed: the run's for the first, and so on. */
+	random_cases = calloc(nr_random + 1, sizeof(*random_cases));
+	TEST_ASSERT(random_cases, "Out of memory");
+	for (i = 0; i < nr_random; i++) {
+		char *name = malloc(64);
+
+		TEST_ASSERT(name, "Out of memory");
+		random_cases[i].seed = seed + i;
+		snprintf(name, 64, "random: -n 1 -s 0x%llx", (unsigned long long)seed + i);
+		random_cases[i].name = name;
+	}
+
+	const struct case_set case_sets[] = {
+		{ run_view_case, view_cases, sizeof(view_cases[0]), ARRAY_SIZE(view_cases) },
+		{ run_state_case, state_cases, sizeof(state_cases[0]), ARRAY_SIZE(state_cases) },
+		{ run_random_case, random_cases, sizeof(random_cases[0]), nr_random },
+	};
+
+	ksft_print_header();
+	ksft_print_msg("%d inputs, %d where few will do, %d vCPU ids, seed 0x%llx\n",
+		       all_inputs.nr, few_inputs.nr, nr_ids, (unsigned long long)seed);
+	run_cases(case_sets, ARRAY_SIZE(case_sets), print_counts);
+}
