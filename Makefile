@@ -1,11 +1,9 @@
 # The one entry point.  make help lists what there is.
 
-K ?= 7.3
-VARIANT ?= patched
 export K VARIANT KERNEL_SRC
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all tree refresh kernel selftests coverage fuzz mutation \
+.PHONY: help run test tree refresh kernel selftests coverage fuzz mutation \
 	kvm-cpuid shell clean distclean
 
 help: ## list the targets
@@ -19,12 +17,8 @@ help: ## list the targets
 run: kernel kvm-cpuid ## show the feature at work, in a patched kernel
 	@vm/run --quiet --cpus 4 --add build/kvm-cpuid/kvm-cpuid --add kvm-cpuid/examples/epyc.txt kvm-cpuid/demo.sh
 
-test: ## run every test of the project
+test: ## run every test of the project, or with K=... those of one kernel series
 	@tests/run
-
-test-all: ## make test, and KVM's whole selftest suite, patched against stock
-	@tests/run
-	@tests/suite-compare
 
 tree: ## unpack and patch the kernel source: build/K/VARIANT/linux
 	@scripts/tree

@@ -5,7 +5,9 @@
 # run long work.  Sourced, never run:  . "$(dirname "$0")/../scripts/lib.sh"
 #
 # Environment: K         kernel series (default 7.3)
-#              VARIANT   patched (default), or stock for the untouched source
+#              VARIANT   patched (default), stock for the untouched source, or inherit
+#                        for patched with tests/inherit: KVM's own selftests then
+#                        give their VMs a table
 #              KERNEL_SRC  a kernel tree to use instead of the distribution's
 
 set -euo pipefail
@@ -31,6 +33,9 @@ trap 'exit 143' TERM
 say() { printf '%s: %s\n' "$me" "$*" >&2; }
 die() { say "$@"; exit 1; }
 
+# supported_series - what K can be, the newest first
+supported_series() { (cd "$top/linux/patches" && printf '%s\n' */ | tr -d / | sort -rV); }
+
 # select_kernel - check K and VARIANT, and set what depends on them
 select_kernel() {
 	K=${K:-7.3}
@@ -42,9 +47,12 @@ select_kernel() {
 
 	[[ $K =~ ^[0-9]+\.[0-9]+$ && -f $patches/BASE ]] ||
 		die "no patches for kernel series '$K'; K can be:" \
-		    "$(cd "$top/linux/patches" && echo */ | tr -d /)"
-	[[ $VARIANT == patched || $VARIANT == stock ]] ||
-		die "unknown VARIANT '$VARIANT'; it can be: patched stock"
+		    "$(supported_series | tr '\n' ' ')"
+	[[ $VARIANT == patched || $VARIANT == stock || $VARIANT == inherit ]] ||
+		die "unknown VARIANT '$VARIANT'; it can be: patched stock inherit"
+	patch_files=()
+	[[ $VARIANT == stock ]] || mapfile -t patch_files < <(find "$patches" -name '*.patch' | sort)
+	[[ $VARIANT != inherit ]] || patch_files+=("$top/tests/inherit/$K.patch")
 
 	package='' suites='' version='' sha256=''
 	# shellcheck source=linux/patches/7.3/BASE
@@ -114,6 +122,9 @@ new_files() {
 
 # patch_key - names what is done to the source, apart from the new files
 patch_key() {
-	[[ $VARIANT == patched ]] || { echo none; return; }
-	(cd "$patches" && find . -name '*.patch' | sort | xargs -r sha256sum) | sha256sum | cut -d' ' -f1
+	[[ $VARIANT != stock ]] || { echo none; return; }
+	{
+		(cd "$patches" && find . -name '*.patch' | sort | xargs -r sha256sum)
+		[[ $VARIANT != inherit ]] || sha256sum <"${patch_files[-1]}"
+	} | sha256sum | cut -d' ' -f1
 }
