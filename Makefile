@@ -3,7 +3,7 @@
 export K VARIANT KERNEL_SRC
 
 .DEFAULT_GOAL := help
-.PHONY: help run test tree refresh kernel selftests coverage fuzz mutation \
+.PHONY: help run test check tree refresh kernel selftests coverage fuzz mutation \
 	kvm-cpuid shell clean distclean
 
 help: ## list the targets
@@ -19,6 +19,9 @@ run: kernel kvm-cpuid ## show the feature at work, in a patched kernel
 
 test: ## run every test of the project, or with K=... those of one kernel series
 	@tests/run
+
+check: ## what reviewers of the series would check: configurations, warnings, docs, UAPI
+	@tests/check
 
 tree: ## unpack and patch the kernel source: build/K/VARIANT/linux
 	@scripts/tree
