@@ -17,7 +17,6 @@
 #include <linux/sort.h>
 #include <linux/uaccess.h>
 
-#include <asm/cpuid/api.h>
 #include <asm/fpu/api.h>
 #include <asm/fpu/xstate.h>
 #include <asm/xen/cpuid.h>
