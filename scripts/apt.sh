@@ -46,6 +46,14 @@ own_source() {
 	done | sed -n 1p
 }
 
+# archive_version PACKAGE - the newest version that the suites of private_apt have;
+# false if they have none
+archive_version() {
+	local record
+	record=$(apt-cache "${apt[@]}" --no-all-versions show "$1" 2>/dev/null) &&
+		awk '$1 == "Version:" { print $2 }' <<<"$record"
+}
+
 # private_apt DIR SUITES - set the array apt to options with which apt uses DIR alone,
 # knows SUITES of the machine's own archive, by the machine's own keyring, and takes
 # nothing as installed; read the suites' lists.  Fails with a line that says why.

@@ -4,7 +4,7 @@
 # What the scripts share: where things are, one form of error line, one way to
 # run long work.  Sourced, never run:  . "$(dirname "$0")/../scripts/lib.sh"
 #
-# Environment: K         kernel series (default 7.3)
+# Environment: K         kernel series (default: the newest that can be had)
 #              VARIANT   patched (default), stock for the untouched source, or inherit
 #                        for patched with tests/inherit: KVM's own selftests then
 #                        give their VMs a table
@@ -38,7 +38,7 @@ supported_series() { (cd "$top/linux/patches" && printf '%s\n' */ | tr -d / | so
 
 # select_kernel - check K and VARIANT, and set what depends on them
 select_kernel() {
-	K=${K:-7.3}
+	K=${K:-$("$top/scripts/available" --newest)}
 	VARIANT=${VARIANT:-patched}
 	export K VARIANT
 	patches=$top/linux/patches/$K
@@ -119,6 +119,10 @@ source_key() {
 new_files() {
 	(cd "$top/linux" && find . -path ./patches -prune -o -type f ! -name '.*' ! -name '*~' -printf '%P\n' | sort)
 }
+
+# tree_path FILE FOLDER - where a new file of ours stands in a tree that has its KVM
+# selftests for x86 in FOLDER: before 6.14 that was not x86
+tree_path() { echo "${1/#tools\/testing\/selftests\/kvm\/x86\//tools/testing/selftests/kvm/$2/}"; }
 
 # patch_key - names what is done to the source, apart from the new files
 patch_key() {
