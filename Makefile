@@ -1,18 +1,19 @@
 # The one entry point.  make help lists what there is.
 
-export K VARIANT KERNEL_SRC
+export K VARIANT CONFIG KERNEL_SRC
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check tree refresh kernel selftests coverage fuzz mutation \
+.PHONY: help run test test-all check tree refresh kernel selftests coverage fuzz mutation \
 	kvm-cpuid shell clean distclean
 
 help: ## list the targets
-	@echo "usage: make TARGET [K=7.3] [VARIANT=patched|stock] [KERNEL_SRC=dir]"
+	@echo "usage: make TARGET [K=7.3] [VARIANT=patched|stock] [CONFIG=debug|kcsan] [KERNEL_SRC=dir]"
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s%s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "K is the kernel series ($(notdir $(wildcard linux/patches/*))), KERNEL_SRC a kernel tree to use"
-	@echo "instead of the distribution's, VARIANT=stock the same kernel without the patches."
+	@echo "instead of the distribution's, VARIANT=stock the same kernel without the patches,"
+	@echo "CONFIG a kernel that looks for bugs (vm/debug.config) or data races (vm/kcsan.config)."
 
 run: kernel kvm-cpuid ## show the feature at work, in a patched kernel
 	@vm/run --quiet --cpus 4 --add build/kvm-cpuid/kvm-cpuid --add kvm-cpuid/examples/epyc.txt kvm-cpuid/demo.sh
@@ -22,6 +23,9 @@ test: ## run every test of the project, or with K=... those of one kernel series
 
 check: ## what reviewers of the series would check: configurations, warnings, docs, UAPI
 	@tests/check
+
+test-all: ## make test, and longer tests
+	@tests/run --all
 
 tree: ## unpack and patch the kernel source: build/K/VARIANT/linux
 	@scripts/tree
@@ -56,7 +60,7 @@ shell: kernel kvm-cpuid ## a shell in the emulated machine (C-a x ends it)
 	@vm/run --shell --add build/kvm-cpuid/kvm-cpuid
 
 clean: ## remove what was built, but not kernel trees
-	rm -rf build/log build/kvm-cpuid build/unit build/fuzz build/*/*/kernel build/*/*/selftests build/*/*/bin build/*/*/bzImage build/*/*/config
+	rm -rf build/log build/kvm-cpuid build/unit build/fuzz build/*/*/kernel* build/*/*/selftests build/*/*/bin build/*/*/bzImage* build/*/*/config*
 
 distclean: ## remove all of build/, trees included (the cache stays)
 	rm -rf build

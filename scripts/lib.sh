@@ -8,6 +8,8 @@
 #              VARIANT   patched (default), stock for the untouched source, or inherit
 #                        for patched with tests/inherit: KVM's own selftests then
 #                        give their VMs a table
+#              CONFIG    of the kernel: vm/kernel.config alone (default), or with
+#                        vm/CONFIG.config on top: debug, kcsan
 #              KERNEL_SRC  a kernel tree to use instead of the distribution's
 
 set -euo pipefail
@@ -36,11 +38,12 @@ die() { say "$@"; exit 1; }
 # supported_series - what K can be, the newest first
 supported_series() { (cd "$top/linux/patches" && printf '%s\n' */ | tr -d / | sort -rV); }
 
-# select_kernel - check K and VARIANT, and set what depends on them
+# select_kernel - check K, VARIANT and CONFIG, and set what depends on them
 select_kernel() {
 	K=${K:-$("$top/scripts/available" --newest)}
 	VARIANT=${VARIANT:-patched}
-	export K VARIANT
+	CONFIG=${CONFIG:-}
+	export K VARIANT CONFIG
 	patches=$top/linux/patches/$K
 	build=$top/build/$K/$VARIANT
 	tree=$build/linux
@@ -50,6 +53,10 @@ select_kernel() {
 		    "$(supported_series | tr '\n' ' ')"
 	[[ $VARIANT == patched || $VARIANT == stock || $VARIANT == inherit ]] ||
 		die "unknown VARIANT '$VARIANT'; it can be: patched stock inherit"
+	case $CONFIG in
+	'' | debug | kcsan) bzimage=$build/bzImage${CONFIG:+-$CONFIG} ;;
+	*) die "unknown CONFIG '$CONFIG'; it can be: debug kcsan" ;;
+	esac
 	patch_files=()
 	[[ $VARIANT == stock ]] || mapfile -t patch_files < <(find "$patches" -name '*.patch' | sort)
 	[[ $VARIANT != inherit ]] || patch_files+=("$top/tests/inherit/$K.patch")

@@ -193,16 +193,6 @@ static atomic_int nr_reports;
 static atomic_bool failed;
 static atomic_ulong nr_vms, nr_rounds, op_counts[NR_OPS], set_counts[2];
 
-/* splitmix64: good enough, and any two states give different sequences. */
-static u64 next_random(u64 *state)
-{
-	u64 z = (*state += 0x9e3779b97f4a7c15ull);
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-	return z ^ (z >> 31);
-}
-
 static u32 random_below(struct worker *w, u32 n)
 {
 	return next_random(&w->random) % n;

@@ -22,37 +22,6 @@
 static const u32 all_ids[] = { 0, 1, 3, 6, 255, 256, 300, 1023 };
 static int nr_ids;
 
-static void expect_vm_table(struct kvm_vm *vm, const struct kvm_cpuid2 *table)
-{
-	struct kvm_cpuid2 *expected = canonical(table), *seen = vm_get_cpuid(vm);
-
-	expect_table("KVM_VM_GET_CPUID", -1, seen, expected);
-	free(expected);
-	free(seen);
-}
-
-static void expect_new_vcpu(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 *table)
-{
-	struct kvm_cpuid2 *expected = expected_cpuid(table, vcpu->id);
-	struct kvm_cpuid2 *seen = vcpu_get_cpuid2(vcpu);
-
-	expect_table("KVM_GET_CPUID2", vcpu->id, seen, expected);
-	free(expected);
-	free(seen);
-}
-
-/* What the guest reads for each entry of @expected; the order doesn't matter. */
-static void expect_guest(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 *expected)
-{
-	struct kvm_cpuid2 *seen = cpuid_copy(expected);
-	int i;
-
-	guest_cpuid(vcpu, seen->entries, seen->nent);
-	for (i = 0; i < seen->nent; i++)
-		expect_entry("guest", vcpu->id, &seen->entries[i], &expected->entries[i]);
-	free(seen);
-}
-
 /* KVM_GET_CPUID2 returns what the guest reads, whatever that is. */
 static void expect_guest_agrees(struct kvm_vcpu *vcpu)
 {

@@ -25,6 +25,16 @@
 
 #define CPUID_INDEXED		KVM_CPUID_FLAG_SIGNIFCANT_INDEX
 
+/* splitmix64: good enough, and any two states give different sequences. */
+static inline u64 next_random(u64 *state)
+{
+	u64 z = (*state += 0x9e3779b97f4a7c15ull);
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+	return z ^ (z >> 31);
+}
+
 /* An empty table, with room for one entry more than KVM accepts. */
 static inline struct kvm_cpuid2 *cpuid_alloc(void)
 {
@@ -488,6 +498,37 @@ static inline struct kvm_cpuid2 *canonical(const struct kvm_cpuid2 *table)
 static inline struct kvm_cpuid2 *expected_cpuid(const struct kvm_cpuid2 *table, u32 id)
 {
 	return computed(table, true, id);
+}
+
+static inline void expect_vm_table(struct kvm_vm *vm, const struct kvm_cpuid2 *table)
+{
+	struct kvm_cpuid2 *expected = canonical(table), *seen = vm_get_cpuid(vm);
+
+	expect_table("KVM_VM_GET_CPUID", -1, seen, expected);
+	free(expected);
+	free(seen);
+}
+
+static inline void expect_new_vcpu(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 *table)
+{
+	struct kvm_cpuid2 *expected = expected_cpuid(table, vcpu->id);
+	struct kvm_cpuid2 *seen = vcpu_get_cpuid2(vcpu);
+
+	expect_table("KVM_GET_CPUID2", vcpu->id, seen, expected);
+	free(expected);
+	free(seen);
+}
+
+/* What the guest reads for each entry of @expected; the order doesn't matter. */
+static inline void expect_guest(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 *expected)
+{
+	struct kvm_cpuid2 *seen = cpuid_copy(expected);
+	int i;
+
+	guest_cpuid(vcpu, seen->entries, seen->nent);
+	for (i = 0; i < seen->nent; i++)
+		expect_entry("guest", vcpu->id, &seen->entries[i], &expected->entries[i]);
+	free(seen);
 }
 
 static inline struct kvm_cpuid2 *supported_table(void)

@@ -136,11 +136,7 @@ static u64 random_state;
 
 static u64 random_u64(void)
 {
-	u64 z = random_state += 0x9e3779b97f4a7c15ull;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-	return z ^ (z >> 31);
+	return next_random(&random_state);
 }
 
 static u32 random_below(u32 n)

@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Test that KVM_VM_SET_CPUID and KVM_VM_GET_CPUID, and the creation of vCPUs under
+ * a VM's CPUID table, survive that memory can't be allocated or accessed.
+ *
+ * The kernel makes the first, the second, ... of a call's allocations and copies
+ * from and to userspace fail, one per call, until it has no more of them.  Such a
+ * call fails with the documented error, or succeeds if the kernel can do without.
+ * In any case the VM has the table that it had, and works.
+ *
+ * This needs CONFIG_FAULT_INJECTION and what depends on it.  What failed calls leave
+ * behind is for kmemleak to find.
+ */
+#include <limits.h>
+#include <sys/mman.h>
+
+/* Each case is hundreds of VMs, on a kernel that is made to be slow. */
+#define CASE_TIMEOUT_S	300
+
+#include "vm_cpuid_util.h"
+
+#define FAIL_NTH	"/proc/thread-self/fail-nth"
+
+/* No call has so many allocations and copies. */
+#define MAX_FAULTS	5000
+
+/* Lots of faults for the kernel to count down from. */
+#define NR_TIMES	1000000
+
+static const char * const capabilities[] = {
+	"failslab", "fail_page_alloc", "fail_usercopy",
+};
+
+static int open_knob(const char *capability, const char *name, int flags)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/%s/%s", capability, name);
+	return open(path, flags);
+}
+
+static bool write_knob(const char *capability, const char *name, const char *value)
+{
+	int fd = open_knob(capability, name, O_WRONLY);
+	bool is_ok;
+
+	if (fd < 0)
+		return false;
+	is_ok = write(fd, value, strlen(value)) == strlen(value);
+	close(fd);
+	return is_ok;
+}
+
+static int read_number(int fd)
+{
+	char buf[32] = "";
+
+	return pread(fd, buf, sizeof(buf) - 1, 0) > 0 ? atoi(buf) : -1;
+}
+
+/* Any allocation may fail, also one that could wait for memory, and silently. */
+static bool prepare_faults(void)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(capabilities); i++) {
+		if (!write_knob(capabilities[i], "verbose", "0") ||
+		    !write_knob(capabilities[i], "times", __stringify(NR_TIMES)))
+			return false;
+	}
+
+	return write_knob("failslab", "ignore-gfp-wait", "N") &&
+	       write_knob("fail_page_alloc", "ignore-gfp-wait", "N") &&
+	       write_knob("fail_page_alloc", "ignore-gfp-highmem", "N") &&
+	       write_knob("fail_page_alloc", "min-order", "0");
+}
+
+struct sweep {
+	const char *call;
+	int fail_nth_fd;
+	int n;
+	bool injected;
+	int nr_failed;
+	int nr_survived;
+};
+
+static void sweep_begin(struct sweep *s, const char *call)
+{
+	int i;
+
+	*s = (struct sweep) {
+		.call = call,
+		.fail_nth_fd = open(FAIL_NTH, O_RDWR),
+	};
+	TEST_ASSERT(s->fail_nth_fd >= 0, "Cannot open " FAIL_NTH ": %s", strerror(errno));
+	for (i = 0; i < ARRAY_SIZE(capabilities); i++)
+		TEST_ASSERT(write_knob(capabilities[i], "times", __stringify(NR_TIMES)),
+			    "Cannot reset the count of %s", capabilities[i]);
+}
+
+static void sweep_end(struct sweep *s)
+{
+	int i, fd, nr[ARRAY_SIZE(capabilities)];
+
+	for (i = 0; i < ARRAY_SIZE(capabilities); i++) {
+		fd = open_knob(capabilities[i], "times", O_RDONLY);
+		nr[i] = NR_TIMES - read_number(fd);
+		close(fd);
+	}
+	close(s->fail_nth_fd);
+	ksft_print_msg("%s: %d faults injected (%d slab, %d page, %d user copy): %d calls failed, %d succeeded nonetheless\n",
+		       s->call, s->n - 1, nr[0], nr[1], nr[2], s->nr_failed, s->nr_survived);
+
+	/* A test of nothing isn't one. */
+	EXPECT(s->nr_failed, "no call failed");
+}
+
+/*
+ * Do the call with the next fault.  Returns what it returns, or a negative errno.
+ * When the call has no such fault, it is the last one of the sweep.
+ */
+static int sweep_ioctl(struct sweep *s, int fd, unsigned long cmd, void *arg)
+{
+	char n[16];
+	int r, len;
+
+	TEST_ASSERT(s->n < MAX_FAULTS, "The faults don't end");
+	len = snprintf(n, sizeof(n), "%d", ++s->n);
+	TEST_ASSERT(pwrite(s->fail_nth_fd, n, len, 0) == len, "Cannot ask for fault %s", n);
+
+	r = ioctl(fd, cmd, arg);
+	if (r < 0)
+		r = -errno;
+
+	/*
+	 * Zero if it was injected.  Else the fault is still to come, and may hit these
+	 * two, which then are the ones without which there is none left.
+	 */
+	s->injected = !read_number(s->fail_nth_fd);
+	TEST_ASSERT(pwrite(s->fail_nth_fd, "0", 1, 0) == 1 || errno == EFAULT,
+		    "Cannot cancel fault %s", n);
+
+	if (s->injected && r < 0)
+		s->nr_failed++;
+	else if (s->injected)
+		s->nr_survived++;
+	return r;
+}
+
+static void expect_fault_errno(const struct sweep *s, int r, bool may_be_nomem, bool may_be_fault)
+{
+	EXPECT(s->injected, "%s failed without a fault: %s", s->call, strerror(-r));
+	EXPECT((r == -ENOMEM && may_be_nomem) || (r == -EFAULT && may_be_fault),
+	       "%s, fault %d: errno %d (%s)", s->call, s->n, -r, strerror(-r));
+}
+
+static void expect_table_or_none(struct kvm_vm *vm, const struct kvm_cpuid2 *table)
+{
+	struct kvm_cpuid2 none = {};
+
+	if (table)
+		expect_vm_table(vm, table);
+	else
+		EXPECT_ERRNO("KVM_VM_GET_CPUID", __vm_get_cpuid(vm, &none), ENOENT);
+}
+
+static void expect_vcpu(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 *table)
+{
+	struct kvm_cpuid2 *expected = expected_cpuid(table, vcpu->id);
+
+	expect_new_vcpu(vcpu, table);
+	expect_guest(vcpu, expected);
+	free(expected);
+}
+
+/* Whatever failed before: a vCPU can be created, and its guest has @table. */
+static void expect_usable(struct kvm_vm *vm, const struct kvm_cpuid2 *table)
+{
+	expect_vcpu(__vm_vcpu_add(vm, 300), table);
+	EXPECT_ERRNO("KVM_VM_SET_CPUID after a vCPU", __vm_set_cpuid(vm, cpuid_copy(table)),
+		     EBUSY);
+}
+
+/* Tables that KVM has in one page, and in several. */
+static struct kvm_cpuid2 *one_page_table(void)
+{
+	struct kvm_cpuid2 *t = topology_table();
+
+	TEST_ASSERT(t->nent * sizeof(t->entries[0]) < 3500, "The supported table is too large");
+	return t;
+}
+
+static struct kvm_cpuid2 *largest_table(void)
+{
+	struct kvm_cpuid2 *t = topology_table();
+	struct kvm_cpuid_entry2 e = { .function = 0x20000000 };
+
+	while (t->nent < CPUID_MAX_ENTRIES) {
+		e.function++;
+		e.eax = e.function * 0x9e3779b9;
+		cpuid_put(t, e);
+	}
+	return t;
+}
+
+static struct kvm_cpuid2 *bad_table(void)
+{
+	struct kvm_cpuid2 *t = largest_table();
+
+	t->entries[200].padding[1] = 1;
+	return t;
+}
+
+struct set_case {
+	const char *name;
+	struct kvm_cpuid2 *(*old_table)(void);
+	struct kvm_cpuid2 *(*new_table)(void);
+	int error;
+};
+
+static const struct set_case set_cases[] = {
+	{ "KVM_VM_SET_CPUID, first table", NULL, one_page_table },
+	{ "KVM_VM_SET_CPUID, first table, of several pages", NULL, largest_table },
+	{ "KVM_VM_SET_CPUID, another table", largest_table, one_page_table },
+	{ "KVM_VM_SET_CPUID, another table, of several pages", one_page_table, largest_table },
+	{ "KVM_VM_SET_CPUID, a bad table", one_page_table, bad_table, EINVAL },
+};
+
+static void test_set(const void *row)
+{
+	const struct set_case *c = row;
+	struct kvm_cpuid2 *old = c->old_table ? c->old_table() : NULL;
+	struct kvm_cpuid2 *new = c->new_table(), *arg;
+	struct kvm_vm *vm = NULL;
+	struct sweep s;
+	int r;
+
+	sweep_begin(&s, "KVM_VM_SET_CPUID");
+	do {
+		/* The one of the failed call before, if there is nothing to set back. */
+		if (!vm || !old) {
+			if (vm)
+				kvm_vm_free(vm);
+			vm = vm_cpuid_create_vm();
+		}
+		if (old)
+			vm_set_cpuid(vm, old);
+
+		arg = cpuid_copy(new);
+		r = sweep_ioctl(&s, vm->fd, KVM_VM_SET_CPUID, arg);
+		if (!r) {
+			expect_vm_table(vm, new);
+		} else {
+			if (s.injected || r != -c->error)
+				expect_fault_errno(&s, r, true, true);
+			expect_table_or_none(vm, old);
+		}
+		free(arg);
+	} while (s.injected);
+	sweep_end(&s);
+
+	EXPECT(r == -c->error, "without a fault: %s", strerror(-r));
+	expect_usable(vm, c->error ? old : new);
+}
+
+struct get_case {
+	const char *name;
+	struct kvm_cpuid2 *(*table)(void);
+	bool of_vcpu;
+};
+
+static const struct get_case get_cases[] = {
+	{ "KVM_VM_GET_CPUID", one_page_table },
+	{ "KVM_VM_GET_CPUID, several pages", largest_table },
+	{ "KVM_GET_CPUID2 of a vCPU under the table", one_page_table, true },
+};
+
+static void test_get(const void *row)
+{
+	const struct get_case *c = row;
+	struct kvm_cpuid2 *table = c->table(), *seen = cpuid_alloc(), *expected;
+	struct kvm_vm *vm = vm_cpuid_create_vm();
+	struct kvm_vcpu *vcpu = NULL;
+	struct sweep s;
+	int r;
+
+	vm_set_cpuid(vm, table);
+	expected = canonical(table);
+	if (c->of_vcpu) {
+		vcpu = __vm_vcpu_add(vm, 3);
+		expected = expected_cpuid(table, 3);
+	}
+
+	sweep_begin(&s, c->of_vcpu ? "KVM_GET_CPUID2" : "KVM_VM_GET_CPUID");
+	do {
+		seen->nent = CPUID_MAX_ENTRIES;
+		if (c->of_vcpu)
+			r = sweep_ioctl(&s, vcpu->fd, KVM_GET_CPUID2, seen);
+		else
+			r = sweep_ioctl(&s, vm->fd, KVM_VM_GET_CPUID, seen);
+		if (r)
+			expect_fault_errno(&s, r, false, true);
+		else
+			expect_table(s.call, 3, seen, expected);
+		expect_vm_table(vm, table);
+	} while (s.injected);
+	sweep_end(&s);
+
+	EXPECT(!r, "without a fault: %s", strerror(-r));
+	expect_usable(vm, table);
+}
+
+struct create_case {
+	const char *name;
+	struct kvm_cpuid2 *(*table)(void);
+	bool is_second;
+};
+
+static const struct create_case create_cases[] = {
+	{ "KVM_CREATE_VCPU, no table", NULL },
+	{ "KVM_CREATE_VCPU", one_page_table },
+	{ "KVM_CREATE_VCPU, the largest table", largest_table },
+	{ "KVM_CREATE_VCPU, Hyper-V", hyperv_table },
+	{ "KVM_CREATE_VCPU, a second vCPU", one_page_table, true },
+};
+
+/* To the selftest library, to create a vCPU is not to fail. */
+static struct kvm_vcpu adopt_vcpu(struct kvm_vm *vm, u32 id, int fd)
+{
+	struct kvm_vcpu vcpu = { .vm = vm, .id = id, .fd = fd };
+
+	vcpu.run = mmap(NULL, getpagesize(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	TEST_ASSERT(vcpu.run != MAP_FAILED, "mmap of vCPU %u: %s", id, strerror(errno));
+	return vcpu;
+}
+
+static void test_create(const void *row)
+{
+	const struct create_case *c = row;
+	struct kvm_cpuid2 *table, *again;
+	struct kvm_vcpu *first, vcpu;
+	const u32 id = 5;
+	struct kvm_vm *vm;
+	struct sweep s;
+	int r;
+
+	if (c->table == hyperv_table && !kvm_has_cap(KVM_CAP_SYS_HYPERV_CPUID))
+		skip_case("no KVM_CAP_SYS_HYPERV_CPUID");
+
+	table = c->table ? c->table() : NULL;
+	again = one_page_table();
+
+	sweep_begin(&s, "KVM_CREATE_VCPU");
+	do {
+		vm = vm_cpuid_create_vm();
+		if (table)
+			vm_set_cpuid(vm, table);
+		first = c->is_second ? __vm_vcpu_add(vm, 0) : NULL;
+
+		r = sweep_ioctl(&s, vm->fd, KVM_CREATE_VCPU, (void *)(unsigned long)id);
+		expect_table_or_none(vm, table);
+		if (r >= 0) {
+			vcpu = adopt_vcpu(vm, id, r);
+			if (table)
+				expect_vcpu(&vcpu, table);
+			munmap(vcpu.run, getpagesize());
+			close(r);
+		} else {
+			expect_fault_errno(&s, r, true, false);
+			/* If it is the only one, then it is as if it had never been. */
+			EXPECT_ERRNO("KVM_VM_SET_CPUID", __vm_set_cpuid(vm, again),
+				     first ? EBUSY : 0);
+			expect_vcpu(__vm_vcpu_add(vm, id), first ? table : again);
+		}
+		if (first)
+			expect_vcpu(first, table);
+		kvm_vm_free(vm);
+	} while (s.injected);
+	sweep_end(&s);
+
+	EXPECT(r >= 0, "without a fault: %s", strerror(-r));
+}
+
+#define CASES(_run, _rows) { _run, _rows, sizeof(_rows[0]), ARRAY_SIZE(_rows) }
+
+static const struct case_set case_sets[] = {
+	CASES(test_set, set_cases),
+	CASES(test_get, get_cases),
+	CASES(test_create, create_cases),
+};
+
+int main(void)
+{
+	setlinebuf(stdout);
+	TEST_REQUIRE(kvm_has_cap(KVM_CAP_VM_CPUID));
+	__TEST_REQUIRE(!access(FAIL_NTH, W_OK) && prepare_faults(),
+		       "no fault injection in this kernel, or no debugfs");
+
+	ksft_print_header();
+	run_cases(case_sets, ARRAY_SIZE(case_sets), NULL);
+}
