@@ -27,21 +27,34 @@
 /* Lots of faults for the kernel to count down from. */
 #define NR_TIMES	1000000
 
-static const char * const capabilities[] = {
-	"failslab", "fail_page_alloc", "fail_usercopy",
+enum fault {
+	NO_FAULT,
+	SLAB,
+	PAGE,
+	USER_COPY,
+	NR_FAULTS
 };
 
-static int open_knob(const char *capability, const char *name, int flags)
+static const struct {
+	const char *dir;
+	int error;
+} faults[NR_FAULTS] = {
+	[SLAB]		= { "failslab", ENOMEM },
+	[PAGE]		= { "fail_page_alloc", ENOMEM },
+	[USER_COPY]	= { "fail_usercopy", EFAULT },
+};
+
+static int open_knob(enum fault fault, const char *name, int flags)
 {
 	char path[PATH_MAX];
 
-	snprintf(path, sizeof(path), "/sys/kernel/debug/%s/%s", capability, name);
+	snprintf(path, sizeof(path), "/sys/kernel/debug/%s/%s", faults[fault].dir, name);
 	return open(path, flags);
 }
 
-static bool write_knob(const char *capability, const char *name, const char *value)
+static bool write_knob(enum fault fault, const char *name, const char *value)
 {
-	int fd = open_knob(capability, name, O_WRONLY);
+	int fd = open_knob(fault, name, O_WRONLY);
 	bool is_ok;
 
 	if (fd < 0)
@@ -61,55 +74,61 @@ static int read_number(int fd)
 /* Any allocation may fail, also one that could wait for memory, and silently. */
 static bool prepare_faults(void)
 {
-	int i;
+	enum fault i;
 
-	for (i = 0; i < ARRAY_SIZE(capabilities); i++) {
-		if (!write_knob(capabilities[i], "verbose", "0") ||
-		    !write_knob(capabilities[i], "times", __stringify(NR_TIMES)))
+	for (i = SLAB; i < NR_FAULTS; i++) {
+		if (!write_knob(i, "verbose", "0") ||
+		    !write_knob(i, "times", __stringify(NR_TIMES)))
 			return false;
 	}
 
-	return write_knob("failslab", "ignore-gfp-wait", "N") &&
-	       write_knob("fail_page_alloc", "ignore-gfp-wait", "N") &&
-	       write_knob("fail_page_alloc", "ignore-gfp-highmem", "N") &&
-	       write_knob("fail_page_alloc", "min-order", "0");
+	return write_knob(SLAB, "ignore-gfp-wait", "N") &&
+	       write_knob(PAGE, "ignore-gfp-wait", "N") &&
+	       write_knob(PAGE, "ignore-gfp-highmem", "N") &&
+	       write_knob(PAGE, "min-order", "0");
 }
 
+/* Repeats a call with one fault after the other. */
 struct sweep {
 	const char *call;
-	int fail_nth_fd;
 	int n;
-	bool injected;
+	enum fault injected;
+	int fail_nth_fd;
+	int times_fd[NR_FAULTS];
+	int times[NR_FAULTS];
+	int nr_injected[NR_FAULTS];
 	int nr_failed;
 	int nr_survived;
 };
 
 static void sweep_begin(struct sweep *s, const char *call)
 {
-	int i;
+	enum fault i;
 
 	*s = (struct sweep) {
 		.call = call,
 		.fail_nth_fd = open(FAIL_NTH, O_RDWR),
 	};
 	TEST_ASSERT(s->fail_nth_fd >= 0, "Cannot open " FAIL_NTH ": %s", strerror(errno));
-	for (i = 0; i < ARRAY_SIZE(capabilities); i++)
-		TEST_ASSERT(write_knob(capabilities[i], "times", __stringify(NR_TIMES)),
-			    "Cannot reset the count of %s", capabilities[i]);
+
+	for (i = SLAB; i < NR_FAULTS; i++) {
+		s->times_fd[i] = open_knob(i, "times", O_RDONLY);
+		s->times[i] = read_number(s->times_fd[i]);
+		TEST_ASSERT(s->times[i] > 0, "Cannot count %s's faults", faults[i].dir);
+	}
 }
 
 static void sweep_end(struct sweep *s)
 {
-	int i, fd, nr[ARRAY_SIZE(capabilities)];
+	enum fault i;
 
-	for (i = 0; i < ARRAY_SIZE(capabilities); i++) {
-		fd = open_knob(capabilities[i], "times", O_RDONLY);
-		nr[i] = NR_TIMES - read_number(fd);
-		close(fd);
-	}
+	for (i = SLAB; i < NR_FAULTS; i++)
+		close(s->times_fd[i]);
 	close(s->fail_nth_fd);
+
 	ksft_print_msg("%s: %d faults injected (%d slab, %d page, %d user copy): %d calls failed, %d succeeded nonetheless\n",
-		       s->call, s->n - 1, nr[0], nr[1], nr[2], s->nr_failed, s->nr_survived);
+		       s->call, s->n - 1, s->nr_injected[SLAB], s->nr_injected[PAGE],
+		       s->nr_injected[USER_COPY], s->nr_failed, s->nr_survived);
 
 	/* A test of nothing isn't one. */
 	EXPECT(s->nr_failed, "no call failed");
@@ -122,7 +141,9 @@ static void sweep_end(struct sweep *s)
 static int sweep_ioctl(struct sweep *s, int fd, unsigned long cmd, void *arg)
 {
 	char n[16];
-	int r, len;
+	int r, len, times;
+	bool is_injected;
+	enum fault i;
 
 	TEST_ASSERT(s->n < MAX_FAULTS, "The faults don't end");
 	len = snprintf(n, sizeof(n), "%d", ++s->n);
@@ -136,22 +157,35 @@ static int sweep_ioctl(struct sweep *s, int fd, unsigned long cmd, void *arg)
 	 * Zero if it was injected.  Else the fault is still to come, and may hit these
 	 * two, which then are the ones without which there is none left.
 	 */
-	s->injected = !read_number(s->fail_nth_fd);
+	is_injected = !read_number(s->fail_nth_fd);
 	TEST_ASSERT(pwrite(s->fail_nth_fd, "0", 1, 0) == 1 || errno == EFAULT,
 		    "Cannot cancel fault %s", n);
 
-	if (s->injected && r < 0)
+	s->injected = NO_FAULT;
+	for (i = SLAB; i < NR_FAULTS; i++) {
+		times = read_number(s->times_fd[i]);
+		if (is_injected && times < s->times[i]) {
+			s->injected = i;
+			s->nr_injected[i]++;
+		}
+		s->times[i] = times;
+	}
+	TEST_ASSERT(is_injected == !!s->injected, "Fault %s is of no known kind", n);
+
+	if (is_injected && r < 0)
 		s->nr_failed++;
-	else if (s->injected)
+	else if (is_injected)
 		s->nr_survived++;
 	return r;
 }
 
-static void expect_fault_errno(const struct sweep *s, int r, bool may_be_nomem, bool may_be_fault)
+/* A call that failed did so because of the fault, and as it should. */
+static void expect_fault_errno(const struct sweep *s, int r)
 {
 	EXPECT(s->injected, "%s failed without a fault: %s", s->call, strerror(-r));
-	EXPECT((r == -ENOMEM && may_be_nomem) || (r == -EFAULT && may_be_fault),
-	       "%s, fault %d: errno %d (%s)", s->call, s->n, -r, strerror(-r));
+	if (s->injected)
+		EXPECT(-r == faults[s->injected].error, "%s, fault %d (%s): errno %d (%s)",
+		       s->call, s->n, faults[s->injected].dir, -r, strerror(-r));
 }
 
 static void expect_table_or_none(struct kvm_vm *vm, const struct kvm_cpuid2 *table)
@@ -252,7 +286,7 @@ static void test_set(const void *row)
 			expect_vm_table(vm, new);
 		} else {
 			if (s.injected || r != -c->error)
-				expect_fault_errno(&s, r, true, true);
+				expect_fault_errno(&s, r);
 			expect_table_or_none(vm, old);
 		}
 		free(arg);
@@ -299,7 +333,7 @@ static void test_get(const void *row)
 		else
 			r = sweep_ioctl(&s, vm->fd, KVM_VM_GET_CPUID, seen);
 		if (r)
-			expect_fault_errno(&s, r, false, true);
+			expect_fault_errno(&s, r);
 		else
 			expect_table(s.call, 3, seen, expected);
 		expect_vm_table(vm, table);
@@ -366,7 +400,7 @@ static void test_create(const void *row)
 			munmap(vcpu.run, getpagesize());
 			close(r);
 		} else {
-			expect_fault_errno(&s, r, true, false);
+			expect_fault_errno(&s, r);
 			/* If it is the only one, then it is as if it had never been. */
 			EXPECT_ERRNO("KVM_VM_SET_CPUID", __vm_set_cpuid(vm, again),
 				     first ? EBUSY : 0);
