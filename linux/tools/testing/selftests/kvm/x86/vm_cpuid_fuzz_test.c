@@ -107,8 +107,6 @@ static bool one_in(u32 n)
 	return !random_below(n);
 }
 
-#define RANDOM_OF(_array)	((_array)[random_below(ARRAY_SIZE(_array))])
-
 /* --- random tables ------------------------------------------------------- */
 
 static const u32 functions[] = {
@@ -119,6 +117,16 @@ static const u32 functions[] = {
 };
 
 static const u32 indices[] = { 0, 1, 2, 3, 0x7fffffff, 0x80000000, 0xffffffff };
+
+static u32 random_function(void)
+{
+	return functions[random_below(ARRAY_SIZE(functions))];
+}
+
+static u32 random_index(void)
+{
+	return indices[random_below(ARRAY_SIZE(indices))];
+}
 
 static u32 random_value(void)
 {
@@ -140,7 +148,7 @@ static u32 *random_reg(struct kvm_cpuid_entry2 *e)
 {
 	u32 *regs[] = { &e->eax, &e->ebx, &e->ecx, &e->edx };
 
-	return RANDOM_OF(regs);
+	return regs[random_below(ARRAY_SIZE(regs))];
 }
 
 static struct kvm_cpuid2 *random_base_table(void)
@@ -170,13 +178,15 @@ static struct kvm_cpuid2 *random_base_table(void)
 	nent = one_in(2) ? 1 + random_below(12) : 1 + random_below(CPUID_MAX_ENTRIES);
 	for (i = 0; i < nent; i++) {
 		struct kvm_cpuid_entry2 e = {
-			.function = i < 12 ? RANDOM_OF(functions) : random_u32() >> random_below(31),
-			.index = RANDOM_OF(indices),
+			.function = random_function(),
+			.index = random_index(),
 			.flags = one_in(2) ? CPUID_INDEXED : 0,
 			.eax = random_value(), .ebx = random_value(),
 			.ecx = random_value(), .edx = random_value(),
 		};
 
+		if (i >= 12)
+			e.function = random_u32() >> random_below(31);
 		if (e.function == 0x80000008)
 			e.eax = 0x3028;
 		if (!(e.flags & CPUID_INDEXED))
@@ -194,10 +204,10 @@ static void mutate_table(struct kvm_cpuid2 *t)
 
 	switch (random_below(12)) {
 	case 0:
-		e->function = RANDOM_OF(functions);
+		e->function = random_function();
 		break;
 	case 1:
-		e->index = RANDOM_OF(indices);
+		e->index = random_index();
 		break;
 	case 2:
 		e->flags ^= CPUID_INDEXED;
@@ -233,7 +243,7 @@ static void mutate_table(struct kvm_cpuid2 *t)
 	case 10:
 		addr_size = cpuid_first(t, 0x80000008);
 		if (addr_size && one_in(4))
-			addr_size->eax = 0x28 | RANDOM_OF(widths) << 8;
+			addr_size->eax = 0x28 | widths[random_below(ARRAY_SIZE(widths))] << 8;
 		break;
 	case 11:
 		addr_size = cpuid_find(t, 0xd, 0);
@@ -632,7 +642,7 @@ static void do_create(void)
 		random_below(8), random_below(8), random_below(8), 255, 256, 300,
 		random_below(max_vcpu_id), max_vcpu_id - 1, max_vcpu_id, ~0u, 1ul << 32,
 	};
-	unsigned long id = RANDOM_OF(ids);
+	unsigned long id = ids[random_below(ARRAY_SIZE(ids))];
 	int fd;
 
 	if (id < max_vcpu_id && !has_vcpu(id)) {
@@ -781,9 +791,9 @@ static void do_vcpu_run(struct model_vcpu *v)
 		const struct kvm_cpuid_entry2 *e = &view->entries[random_below(view->nent)];
 
 		inputs[i].function = e->function;
-		inputs[i].index = one_in(2) ? e->index : RANDOM_OF(indices);
+		inputs[i].index = one_in(2) ? e->index : random_index();
 		if (one_in(4))
-			inputs[i].function = RANDOM_OF(functions);
+			inputs[i].function = random_function();
 		else if (one_in(8))
 			inputs[i].function += random_below(3) - 1;
 		else if (one_in(8))
@@ -873,8 +883,8 @@ static void run_sequence(unsigned long n)
 		do_op(op);
 		if (nr_failures > before) {
 			atomic_fetch_add(&shared->nr_violated[op], 1);
-			ksft_print_msg("step %d of sequence %lu: %s; repeat it with -r %#llx -f %lu -n 1\n",
-				       i, n, ops[op].name, (unsigned long long)seed, n);
+			ksft_print_msg("step %d: %s; repeat it with -r %#llx -f %lu -n 1\n",
+				       i, ops[op].name, (unsigned long long)seed, n);
 			break;
 		}
 	}
