@@ -1,7 +1,16 @@
 # shellcheck shell=bash disable=SC2154,SC2034 # vm/run sets and reads what is shared
 #
-# All that vm/run knows about QEMU; sourced by it.  Another emulator would be
-# another file with these two functions.
+# All that vm/run knows about QEMU, which emulates AMD's SVM; sourced by it.  Another
+# emulator is another file with the same functions.
+
+# What scripts/deps calls the packages.
+emulator_packages=vm
+
+# What the kernel may warn of, once, before the first program runs: a pattern, or empty.
+emulator_flaw=''
+
+# emulator_slowness - how many seconds one of the machine's may take; its time is ours
+emulator_slowness() { echo 1; }
 
 # The first version with nested paging for AMD guests in TCG, as far as is tested.
 qemu_oldest=7.2
@@ -9,7 +18,7 @@ qemu_oldest=7.2
 # emulator_check - is there an emulator that can do what was asked
 emulator_check() {
 	local version
-	case $accel in
+	case ${accel:=tcg} in
 	tcg) ;;
 	kvm)
 		[[ -w /dev/kvm ]] || { say "--accel kvm: no access to /dev/kvm; use the default, tcg"; return 1; }
@@ -39,12 +48,15 @@ emulator_command() {
 		fi
 		# Its TSC counts nanoseconds, which a kernel that calibrates it on a busy
 		# machine gets wrong, and tests of KVM's clocks with it.
-		clock=' tsc_early_khz=1000000 tsc=reliable'
+		clock='tsc_early_khz=1000000 tsc=reliable '
 		options+=(-cpu "${cpu:-max}") ;;
 	esac
-	emulator=(qemu-system-x86_64 "${options[@]}" -smp "$cpus" -m "$memory"
+	emulator=(qemu-system-x86_64 "${options[@]}" -smp "$cpus" -m "${memory:-4G}"
 		  -nodefaults -no-user-config -display none -monitor none -no-reboot
 		  -serial "file:$console" -serial "$serial"
 		  -kernel "$kernel" -initrd "$work/root.cpio"
-		  -append "console=ttyS0,115200 loglevel=5 printk.time=1 printk.devkmsg=on panic=-1 oops=panic$clock${append:+ $append}")
+		  -append "$clock$cmdline")
 }
+
+# emulator_error - the line, if any, in which it says why it ended
+emulator_error() { head -n 1 "$work/err"; }
