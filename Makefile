@@ -3,7 +3,7 @@
 export K VARIANT CONFIG KERNEL_SRC
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check tree refresh kernel selftests coverage fuzz mutation \
+.PHONY: help run test test-all check tree refresh series kernel selftests coverage fuzz mutation \
 	kvm-cpuid shell clean distclean
 
 help: ## list the targets
@@ -32,6 +32,9 @@ tree: ## unpack and patch the kernel source: build/K/VARIANT/linux
 
 refresh: ## write the commits of that tree back to linux/patches/K
 	@scripts/refresh
+
+series: ## write the whole series, for git am and for quilt: build/K/series
+	@scripts/series
 
 kernel: ## build the emulated machine's kernel
 	@vm/kernel
