@@ -176,6 +176,7 @@ static inline struct kvm_cpuid2 *vcpu_get_cpuid2(struct kvm_vcpu *vcpu)
 #define GUEST_OP_RDMSR		2
 #define GUEST_OP_WRMSR		3
 #define GUEST_OP_SET_CR4	4
+#define GUEST_OP_MONITOR	5
 
 struct guest_op {
 	u32 op;
@@ -215,7 +216,11 @@ asm(".pushsection .rodata\n"
 	"	jne	5f\n"
 	"	mov	%eax, %cr4\n"
 	"	jmp	9f\n"
-	"5:	out	%al, $0x80\n"
+	"5:	cmp	$" __stringify(GUEST_OP_MONITOR) ", %ebp\n"
+	"	jne	6f\n"
+	"	monitor\n"
+	"	jmp	9f\n"
+	"6:	out	%al, $0x80\n"
 	"	jmp	vm_cpuid_guest_start\n"
 	"9:	mov	%eax, 4(%esi)\n"
 	"	mov	%ebx, 8(%esi)\n"

@@ -729,6 +729,49 @@ static void change_mwait(struct twins *t)
 	}
 }
 
+/* How MONITOR ends: #UD is a triple fault. */
+static u32 run_monitor(struct kvm_vcpu *vcpu)
+{
+	struct guest_op *ops = addr_gpa2hva(vcpu->vm, GUEST_OPS_GPA);
+	struct kvm_regs regs;
+
+	ops[0] = (struct guest_op) { .op = GUEST_OP_MONITOR, .eax = GUEST_OPS_GPA };
+	ops[1].op = GUEST_OP_DONE;
+
+	/* The vCPU may be where the last one ended. */
+	guest_init(vcpu);
+	vcpu_regs_get(vcpu, &regs);
+	regs.rip = GUEST_CODE_GPA;
+	vcpu_regs_set(vcpu, &regs);
+
+	vcpu_run(vcpu);
+	return vcpu->run->exit_reason;
+}
+
+/* KVM itself must go by what the guest reads. */
+static void change_monitor(struct twins *t)
+{
+	u64 value = vcpu_get_msr(t->vcpu[UNDER_TABLE], MSR_IA32_MISC_ENABLE);
+	u32 expected, reason;
+	int i, twin;
+
+	need_feature(t, 0x1, 0, KVM_CPUID_ECX, BIT_SSE3);
+	for (i = 0; i < 4; i++) {
+		if (i & 1)
+			value |= MSR_IA32_MISC_ENABLE_MWAIT;
+		else
+			value &= ~MSR_IA32_MISC_ENABLE_MWAIT;
+		both_set_msr(t, MSR_IA32_MISC_ENABLE, value);
+
+		expected = i & 1 ? KVM_EXIT_IO : KVM_EXIT_SHUTDOWN;
+		for (twin = 0; twin < NR_TWINS; twin++) {
+			reason = run_monitor(t->vcpu[twin]);
+			EXPECT(reason == expected, "twin %d, MWAIT %s: MONITOR exits with %u (%s)",
+			       twin, i & 1 ? "on" : "off", reason, exit_reason_str(reason));
+		}
+	}
+}
+
 static void change_tsx_ctrl(struct twins *t)
 {
 	int i;
@@ -861,6 +904,8 @@ static const struct state_case state_cases[] = {
 	{ "state: local APIC off and on", state_table, change_apic },
 	{ "state: MISC_ENABLE's MWAIT", state_table, change_mwait,
 	  KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT },
+	{ "state: MONITOR faults without MWAIT", state_table, change_monitor,
+	  KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT | KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS },
 	{ "state: TSX_CTRL", state_table, change_tsx_ctrl },
 	{ "state: Hyper-V's invariant TSC", hv_invtsc_table, change_hv_invtsc },
 	{ "state: HLT doesn't exit", state_table, change_nothing, 0, KVM_X86_DISABLE_EXITS_HLT },
