@@ -4,7 +4,7 @@ export K VARIANT CONFIG KERNEL_SRC
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all check tree refresh series kernel selftests coverage fuzz mutation \
-	kvm-cpuid shell clean distclean
+	docs kvm-cpuid shell clean distclean
 
 help: ## list the targets
 	@echo "usage: make TARGET [K=7.3] [VARIANT=patched|stock] [CONFIG=debug|kcsan] [KERNEL_SRC=dir]"
@@ -54,6 +54,12 @@ fuzz: ## fuzz cpuid_vm.c, T=60 seconds per fuzzer
 mutation: ## change cpuid_vm.c piece by piece: do the tests see it? (10 minutes)
 	@scripts/deps unit
 	@$(MAKE) -s -C tests/unit mutation
+
+docs: docs/flow.svg ## draw the pictures of docs/ from their sources
+
+docs/%.svg: docs/%.dot
+	@command -v dot >/dev/null || scripts/deps docs
+	@dot -Tsvg $< -o $@
 
 kvm-cpuid: ## build the kvm-cpuid program
 	@scripts/deps tools
