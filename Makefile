@@ -4,7 +4,7 @@ export K VARIANT CONFIG KERNEL_SRC
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all check tree refresh series kernel selftests coverage fuzz mutation \
-	docs kvm-cpuid shell clean distclean
+	docs status kvm-cpuid shell clean distclean
 
 help: ## list the targets
 	@echo "usage: make TARGET [K=7.3] [VARIANT=patched|stock] [CONFIG=debug|kcsan] [KERNEL_SRC=dir]"
@@ -60,6 +60,9 @@ docs: docs/flow.svg ## draw the pictures of docs/ from their sources
 docs/%.svg: docs/%.dot
 	@command -v dot >/dev/null || scripts/deps docs
 	@dot -Tsvg $< -o $@
+
+status: ## write what the last make test printed into the README's table
+	@scripts/status
 
 kvm-cpuid: ## build the kvm-cpuid program
 	@scripts/deps tools
