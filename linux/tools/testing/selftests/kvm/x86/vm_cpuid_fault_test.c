@@ -64,11 +64,16 @@ static bool write_knob(enum fault fault, const char *name, const char *value)
 	return is_ok;
 }
 
-static int read_number(int fd)
+/* How many faults of this kind are left; debugfs wants a new file for each look. */
+static int faults_left(enum fault fault)
 {
+	int fd = open_knob(fault, "times", O_RDONLY);
 	char buf[32] = "";
 
-	return pread(fd, buf, sizeof(buf) - 1, 0) > 0 ? atoi(buf) : -1;
+	TEST_ASSERT(fd >= 0 && read(fd, buf, sizeof(buf) - 1) > 0, "Cannot count faults of %s",
+		    faults[fault].dir);
+	close(fd);
+	return atoi(buf);
 }
 
 /* Any allocation may fail, also one that could wait for memory, and silently. */
@@ -94,8 +99,7 @@ struct sweep {
 	int n;
 	enum fault injected;
 	int fail_nth_fd;
-	int times_fd[NR_FAULTS];
-	int times[NR_FAULTS];
+	int left[NR_FAULTS];
 	int nr_injected[NR_FAULTS];
 	int nr_failed;
 	int nr_survived;
@@ -111,19 +115,12 @@ static void sweep_begin(struct sweep *s, const char *call)
 	};
 	TEST_ASSERT(s->fail_nth_fd >= 0, "Cannot open " FAIL_NTH ": %s", strerror(errno));
 
-	for (i = SLAB; i < NR_FAULTS; i++) {
-		s->times_fd[i] = open_knob(i, "times", O_RDONLY);
-		s->times[i] = read_number(s->times_fd[i]);
-		TEST_ASSERT(s->times[i] > 0, "Cannot count %s's faults", faults[i].dir);
-	}
+	for (i = SLAB; i < NR_FAULTS; i++)
+		s->left[i] = faults_left(i);
 }
 
 static void sweep_end(struct sweep *s)
 {
-	enum fault i;
-
-	for (i = SLAB; i < NR_FAULTS; i++)
-		close(s->times_fd[i]);
 	close(s->fail_nth_fd);
 
 	ksft_print_msg("%s: %d faults injected: %d slab, %d page, %d user copy\n",
@@ -143,7 +140,7 @@ static void sweep_end(struct sweep *s)
 static int sweep_ioctl(struct sweep *s, int fd, unsigned long cmd, void *arg)
 {
 	char n[16];
-	int r, len, times;
+	int r, len, left;
 	bool is_injected;
 	enum fault i;
 
@@ -159,20 +156,20 @@ static int sweep_ioctl(struct sweep *s, int fd, unsigned long cmd, void *arg)
 	 * Zero if it was injected.  Else the fault is still to come, and may hit these
 	 * two, which then are the ones without which there is none left.
 	 */
-	is_injected = !read_number(s->fail_nth_fd);
+	is_injected = pread(s->fail_nth_fd, n, sizeof(n), 0) > 0 && n[0] == '0';
 	TEST_ASSERT(pwrite(s->fail_nth_fd, "0", 1, 0) == 1 || errno == EFAULT,
-		    "Cannot cancel fault %s", n);
+		    "Cannot cancel fault %d", s->n);
 
 	s->injected = NO_FAULT;
 	for (i = SLAB; i < NR_FAULTS; i++) {
-		times = read_number(s->times_fd[i]);
-		if (is_injected && times < s->times[i]) {
+		left = faults_left(i);
+		if (is_injected && left < s->left[i]) {
 			s->injected = i;
 			s->nr_injected[i]++;
 		}
-		s->times[i] = times;
+		s->left[i] = left;
 	}
-	TEST_ASSERT(is_injected == !!s->injected, "Fault %s is of no known kind", n);
+	TEST_ASSERT(is_injected == !!s->injected, "Fault %d is of no known kind", s->n);
 
 	if (is_injected && r < 0)
 		s->nr_failed++;
