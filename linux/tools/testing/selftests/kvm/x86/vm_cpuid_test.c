@@ -1173,6 +1173,45 @@ static bool is_clock(u32 msr)
 	       msr == 0x40000010 || msr == 0x40000020;
 }
 
+/*
+ * What VMX lets a vCPU do follows from its CPUID, and has to outlive RESET, which is
+ * before KVM_SET_CPUID2, but after CPUID that was inherited.  It takes a write, or one
+ * of the MSRs that KVM_GET_MSR_INDEX_LIST leaves out, to see it.
+ */
+static void expect_same_vmx(struct kvm_vcpu *vcpu[NR_TWINS], bool has_vmx)
+{
+	static const u32 msrs[] = { MSR_IA32_VMX_CR0_FIXED1, MSR_IA32_VMX_CR4_FIXED1 };
+	static const u64 controls[] = {
+		FEAT_CTL_LOCKED,
+		FEAT_CTL_LOCKED | FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX,
+		FEAT_CTL_LOCKED | FEAT_CTL_VMX_ENABLED_INSIDE_SMX,
+		FEAT_CTL_LOCKED | FEAT_CTL_SGX_ENABLED,
+		FEAT_CTL_LOCKED | FEAT_CTL_SGX_LC_ENABLED,
+		FEAT_CTL_LOCKED | FEAT_CTL_LMCE_ENABLED,
+		0,
+	};
+	u64 value[NR_TWINS];
+	int i, r[NR_TWINS];
+
+	for (i = 0; i < ARRAY_SIZE(msrs); i++) {
+		r[0] = get_msr(vcpu[0], msrs[i], &value[0]);
+		r[1] = get_msr(vcpu[1], msrs[i], &value[1]);
+		EXPECT(r[0] == r[1] && value[0] == value[1],
+		       "vCPU %u: MSR 0x%x: %d, 0x%llx and %d, 0x%llx", vcpu[0]->id, msrs[i],
+		       r[0], (unsigned long long)value[0], r[1], (unsigned long long)value[1]);
+	}
+
+	for (i = 0; i < ARRAY_SIZE(controls); i++) {
+		r[0] = _vcpu_set_msr(vcpu[0], MSR_IA32_FEAT_CTL, controls[i]);
+		r[1] = _vcpu_set_msr(vcpu[1], MSR_IA32_FEAT_CTL, controls[i]);
+		EXPECT(r[0] == r[1], "vCPU %u: feature control 0x%llx: %d and %d", vcpu[0]->id,
+		       (unsigned long long)controls[i], r[0], r[1]);
+		EXPECT(r[0] == 1 || !has_vmx ||
+		       (controls[i] & ~(FEAT_CTL_LOCKED | FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX)),
+		       "vCPU %u: can't enable VMX", vcpu[0]->id);
+	}
+}
+
 /* No state but RDX, by design, tells a new vCPU from its twin. */
 static void expect_same_state(struct kvm_vcpu *vcpu[NR_TWINS], const struct kvm_cpuid2 *table)
 {
@@ -1214,6 +1253,8 @@ static void expect_same_state(struct kvm_vcpu *vcpu[NR_TWINS], const struct kvm_
 		       msrs->indices[i], r[0], (unsigned long long)value[0],
 		       r[1], (unsigned long long)value[1]);
 	}
+
+	expect_same_vmx(vcpu, leaf1 && (leaf1->ecx & BIT_VMX));
 }
 
 struct twin_case {

@@ -346,6 +346,7 @@ static inline void guest_write(struct kvm_vcpu *vcpu, u32 op, u32 ecx, u64 value
 
 #define BIT_SSE3	BIT(0)
 #define BIT_MWAIT	BIT(3)
+#define BIT_VMX		BIT(5)
 #define BIT_XSAVE	BIT(26)
 #define BIT_OSXSAVE	BIT(27)
 #define BIT_APIC	BIT(9)
