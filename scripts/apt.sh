@@ -54,18 +54,19 @@ archive_version() {
 		awk '$1 == "Version:" { print $2 }' <<<"$record"
 }
 
-# private_apt DIR SUITES - set the array apt to options with which apt uses DIR alone,
-# knows SUITES of the machine's own archive, by the machine's own keyring, and takes
-# nothing as installed; read the suites' lists.  Fails with a line that says why.
+# private_apt DIR SUITES [TYPE] - set the array apt to options with which apt uses DIR
+# alone, knows SUITES of the machine's own archive, by the machine's own keyring, and
+# takes nothing as installed; read the suites' lists, of TYPE deb (default) or deb-src.
+# Fails with a line that says why.
 private_apt() {
-	local dir=$1 suites=$2 uri keyring
+	local dir=$1 suites=$2 type=${3:-deb} uri keyring
 	command -v apt-get >/dev/null || { say "no apt here"; return 1; }
 	read -r uri keyring < <(own_source) ||
 		{ say "no source of this machine's own release in /etc/apt"; return 1; }
 
 	mkdir -p "$dir"/{sources,state/lists/partial,archives/partial}
 	{
-		printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\n' "$uri" "$suites"
+		printf 'Types: %s\nURIs: %s\nSuites: %s\nComponents: main\n' "$type" "$uri" "$suites"
 		[[ -z $keyring ]] || echo "Signed-By: $keyring"
 	} >"$dir/sources/archive.sources"
 
