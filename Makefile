@@ -1,22 +1,25 @@
 # The one entry point.  make help lists what there is.
 
-export K VARIANT CONFIG KERNEL_SRC
+export K VARIANT CONFIG VENDOR KERNEL_SRC
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check tree refresh series kernel selftests coverage fuzz mutation \
-	docs status kvm-cpuid shell clean distclean
+.PHONY: help run test test-all test-intel-full check tree refresh series kernel selftests coverage \
+	fuzz mutation docs status kvm-cpuid shell clean distclean
 
 help: ## list the targets
-	@echo "usage: make TARGET [K=7.3] [VARIANT=patched|stock] [CONFIG=debug|kcsan] [KERNEL_SRC=dir]"
+	@echo "usage: make TARGET [K=7.3] [VARIANT=patched|stock] [CONFIG=debug|kcsan] [VENDOR=amd|intel]"
+	@echo "       [KERNEL_SRC=dir]"
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s%s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-17s%s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "K is the kernel series ($(notdir $(wildcard linux/patches/*))), KERNEL_SRC a kernel tree to use"
 	@echo "instead of the distribution's, VARIANT=stock the same kernel without the patches,"
-	@echo "CONFIG a kernel that looks for bugs (vm/debug.config) or data races (vm/kcsan.config)."
+	@echo "CONFIG a kernel that looks for bugs (vm/debug.config) or data races (vm/kcsan.config),"
+	@echo "VENDOR=intel an emulated Intel machine, for run and shell."
 
 run: kernel kvm-cpuid ## show the feature at work, in a patched kernel
-	@vm/run --quiet --cpus 4 --add build/kvm-cpuid/kvm-cpuid --add kvm-cpuid/examples/epyc.txt kvm-cpuid/demo.sh
+	@vm/run --quiet --cpus $(if $(filter intel,$(VENDOR)),1,4) --add build/kvm-cpuid/kvm-cpuid \
+		--add kvm-cpuid/examples/epyc.txt --add kvm-cpuid/examples/xeon.txt kvm-cpuid/demo.sh
 
 test: ## run every test of the project, or with K=... those of one kernel series
 	@tests/run
@@ -26,6 +29,10 @@ check: ## what reviewers of the series would check: configurations, warnings, do
 
 test-all: ## make test, and longer tests
 	@tests/run --all
+
+test-intel-full: ## KVM's whole suite on emulated Intel, in a Bochs that is built for it (hours)
+	@tests/bochs
+	@tests/suite-compare intel-full
 
 tree: ## unpack and patch the kernel source: build/K/VARIANT/linux
 	@scripts/tree
