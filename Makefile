@@ -3,8 +3,8 @@
 export K VARIANT CONFIG VENDOR KERNEL_SRC
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-intel-full check tree refresh series kernel selftests coverage \
-	fuzz mutation docs status kvm-cpuid shell clean distclean
+.PHONY: help run test test-all test-intel-full test-dkms-install check tree refresh series kernel \
+	selftests coverage fuzz mutation docs status dkms kvm-cpuid shell clean distclean
 
 help: ## list the targets
 	@echo "usage: make TARGET [K=7.3] [VARIANT=patched|stock] [CONFIG=debug|kcsan] [VENDOR=amd|intel]"
@@ -74,6 +74,12 @@ status: ## write what the last make test printed into the README's table
 kvm-cpuid: ## build the kvm-cpuid program
 	@scripts/deps tools
 	@$(MAKE) -s -C kvm-cpuid O=$(CURDIR)/build/kvm-cpuid
+
+dkms: ## build the Debian package of modules for stock kernels: build/dkms
+	@dkms/package
+
+test-dkms-install: ## install, upgrade and remove that package in a chroot (needs root)
+	@dkms/test-install
 
 shell: kernel kvm-cpuid ## a shell in the emulated machine (C-a x ends it)
 	@vm/run --shell --add build/kvm-cpuid/kvm-cpuid
