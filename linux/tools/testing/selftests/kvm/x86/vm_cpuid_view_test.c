@@ -1155,7 +1155,8 @@ static void print_help(const char *name)
 	       " -s  seed of the random tables (default: a new one)\n"
 	       " -n  number of random tables (default: %d)\n"
 	       " -a  all inputs in all states (many times longer)\n"
-	       " -q  few inputs everywhere, each table on one vCPU (many times quicker)\n", name, DEFAULT_RANDOM_TABLES);
+	       " -q  few inputs everywhere, each table on one vCPU (many times quicker)\n",
+	       name, DEFAULT_RANDOM_TABLES);
 }
 
 static void print_counts(void)
