@@ -3,6 +3,7 @@
 # All that vm/run knows about Bochs, which emulates Intel's VMX; sourced by it.
 # See vm/qemu.sh, which has the same functions, for what they are to do.
 
+# BOCHS is another one than the package's, like vm/bochs/build's.
 bochs=${BOCHS:-bochs}
 isolinux=/usr/lib/ISOLINUX/isolinux.bin
 ldlinux=/usr/lib/syslinux/modules/bios/ldlinux.c32
@@ -23,7 +24,7 @@ emulator_flaw='WARNING: .*parse_legacy'
 bochs_versions='2.7 3.0'
 
 emulator_check() {
-	local version file
+	local file
 	[[ -z $accel ]] || { say "--accel $accel: Bochs has none; leave it out, or use --vendor amd"; return 1; }
 	[[ $icount -eq 0 ]] || { say "--icount: Bochs always counts instructions; leave it out"; return 1; }
 	[[ ${memory:=1G} =~ ^([1-9][0-9]*)([MG])$ ]] || { say "memory '$memory' is not a size like 512M or 4G"; return 1; }
@@ -41,24 +42,39 @@ emulator_check() {
 	[[ $shell -eq 0 ]] || terminal=$(tty) || { say "--shell needs a terminal"; return 1; }
 }
 
-# What runs when the machine is on.  The programs' serial port is whatever standard
-# output is; Bochs itself draws a screen there, which goes nowhere.
-bochs_run() { exec setsid "$@" 9>&1 >/dev/null; }
+# bochs_run ERRORS COMMAND... - run Bochs.  The programs' serial port, a file to Bochs,
+# is standard output.  With the debugger there is a screen in a pseudo terminal, and
+# Bochs stops for good when that is full: so empty it, until Bochs has ended.
+bochs_run() {
+	local errors=$1 screen='' tries
+	shift
+	: >"$errors"
+	{
+		for ((tries = 0; tries < 300; tries++)); do
+			screen=$(sed -n 's/^Bochs connected to screen "\(.*\)"$/\1/p' "$errors")
+			[[ -z $screen ]] || exec cat "$screen"
+			sleep 0.2
+		done
+	} </dev/null >/dev/null 2>&1 &
+	exec setsid "$@" 9>&1 >/dev/null 2>"$errors"
+}
 
 emulator_command() {
-	local iso=$work/iso com2='mode=file, dev=/dev/fd/9' display=term debugger=()
+	local iso=$work/iso com2='mode=file, dev=/dev/fd/9' display=term debugger=() model=broadwell_ult
+	# The richest that Linux boots on; 2.7's newer ones have an XSAVE area that is none.
+	[[ $version == 2.7 ]] || model=tigerlake
 	[[ $shell -eq 0 ]] || com2="mode=term, dev=$terminal"
 
 	mkdir "$iso"
 	cp "$kernel" "$iso/bzImage"
 	mv "$work/root.cpio" "$iso/"
 	cp "$isolinux" "$ldlinux" "$iso/"
-	# Without a way to reset the machine, a panic ends it.
+	# A reboot by triple fault is an end.  The TSC counts instructions, whatever CPUID says.
 	cat >"$iso/isolinux.cfg" <<-END
 		default linux
 		label linux
 		kernel bzImage
-		append initrd=root.cpio reboot=triple $cmdline
+		append initrd=root.cpio reboot=triple tsc_early_khz=$((ips / 1000)) $cmdline
 	END
 	xorriso -as mkisofs -quiet -o "$work/cd.iso" -b isolinux.bin -c boot.cat -no-emul-boot \
 		-boot-load-size 4 -boot-info-table "$iso" 2>"$work/err" ||
@@ -74,7 +90,7 @@ emulator_command() {
 	fi
 	# The machine may have more memory than Bochs takes of ours, as long as it isn't used.
 	cat >"$work/bochsrc" <<-END
-		cpu: model=${cpu:-broadwell_ult}, count=$cpus, quantum=1, ips=$ips, reset_on_triple_fault=0
+		cpu: model=${cpu:-$model}, count=$cpus, quantum=1, ips=$ips, reset_on_triple_fault=0
 		memory: guest=$megs, host=$((megs < 2048 ? megs : 2048))
 		clock: sync=none, time0=utc
 		romimage: file=$bios, options=fastboot
@@ -91,7 +107,7 @@ emulator_command() {
 		debug: action=ignore
 	END
 	export -f bochs_run
-	emulator=(env TERM=xterm bash -c 'bochs_run "$@"' - "$bochs" -q -f "$work/bochsrc" "${debugger[@]}")
+	emulator=(env TERM=xterm bash -c 'bochs_run "$@"' - "$work/err" "$bochs" -q -f "$work/bochsrc" "${debugger[@]}")
 }
 
 emulator_error() { sed -n '/exiting with the following message/{n;p;q}' "$work/err"; }
