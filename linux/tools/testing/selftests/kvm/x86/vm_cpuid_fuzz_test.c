@@ -90,6 +90,7 @@ static struct {
 
 static u64 seed, random_state;
 static u32 max_vcpu_id;
+static bool hides_invtsc;
 static struct timespec deadline;
 
 static u32 random_u32(void)
@@ -315,7 +316,16 @@ static struct kvm_cpuid_entry2 *hypervisor_leaf(struct kvm_cpuid2 *sorted, const
 	return NULL;
 }
 
-/* The Xen vCPU ID, which is invalid as long as userspace doesn't set one. */
+/* What it is as long as userspace doesn't set one is up to the kernel. */
+static u32 get_xen_id(struct kvm_vcpu *vcpu)
+{
+	struct kvm_xen_vcpu_attr attr = { .type = KVM_XEN_VCPU_ATTR_TYPE_VCPU_ID };
+
+	if (kvm_check_cap(KVM_CAP_XEN_HVM) & KVM_XEN_HVM_CONFIG_EVTCHN_SEND)
+		vcpu_ioctl(vcpu, KVM_XEN_VCPU_GET_ATTR, &attr);
+	return attr.u.vcpu_id;
+}
+
 static void set_xen_id(struct kvm_cpuid2 *sorted, u32 id)
 {
 	struct kvm_cpuid_entry2 *xen = hypervisor_leaf(sorted, "XenVMMXenVMM"), *e;
@@ -347,6 +357,28 @@ static u32 xsave_size(u64 xcr0, bool is_compacted)
 	return is_compacted ? XSTATE_MIN_SIZE + size : offset + size;
 }
 
+/*
+ * Older kernels allow enclaves no features that the guest doesn't have.  Whether this
+ * one does, and which it knows, is seen in a vCPU that has the table as its own.
+ */
+static void set_sgx_xfrm(struct kvm_cpuid2 *t)
+{
+	struct kvm_cpuid_entry2 *e = cpuid_find(t, 0x12, 1), *own;
+	static struct kvm_vcpu *vcpu;
+	struct kvm_cpuid2 *seen;
+
+	if (!e)
+		return;
+	if (!vcpu)
+		vcpu = __vm_vcpu_add(vm_cpuid_create_vm(), 0);
+	vcpu_ioctl(vcpu, KVM_SET_CPUID2, t);
+	seen = vcpu_get_cpuid2(vcpu);
+	own = cpuid_find(seen, 0x12, 1);
+	e->ecx = own->ecx;
+	e->edx = own->edx;
+	free(seen);
+}
+
 /* All that @vcpu can read, with what its current state adds. */
 static struct kvm_cpuid2 *model_view(struct kvm_vcpu *vcpu)
 {
@@ -355,7 +387,8 @@ static struct kvm_cpuid2 *model_view(struct kvm_vcpu *vcpu)
 	struct kvm_sregs sregs;
 	struct kvm_xcrs xcrs;
 
-	set_xen_id(t, -1u);
+	set_xen_id(t, get_xen_id(vcpu));
+	set_sgx_xfrm(t);
 
 	vcpu_sregs_get(vcpu, &sregs);
 	e = cpuid_first(t, 0x1);
@@ -382,7 +415,8 @@ static struct kvm_cpuid2 *model_view(struct kvm_vcpu *vcpu)
 	/* Hyper-V hides invariant TSC until the guest asks for it, which it never does. */
 	hv = cpuid_first(t, 0x40000001);
 	hv_features = cpuid_first(t, 0x40000003);
-	if (hv && hv->eax == 0x31237648 && hv_features && hv_features->eax & BIT_HV_INVTSC) {
+	if (hides_invtsc && hv && hv->eax == 0x31237648 && hv_features &&
+	    hv_features->eax & BIT_HV_INVTSC) {
 		for (e = t->entries; e < t->entries + t->nent; e++) {
 			if (e->function == 0x80000007)
 				e->edx &= ~BIT_INVTSC;
@@ -640,7 +674,7 @@ static void do_create(void)
 {
 	const unsigned long ids[] = {
 		random_below(8), random_below(8), random_below(8), 255, 256, 300,
-		random_below(max_vcpu_id), max_vcpu_id - 1, max_vcpu_id, ~0u, 1ul << 32,
+		random_below(max_vcpu_id), max_vcpu_id - 1, max_vcpu_id, ~0u,
 	};
 	unsigned long id = ids[random_below(ARRAY_SIZE(ids))];
 	int fd;
@@ -1008,6 +1042,7 @@ int main(int argc, char *argv[])
 
 	TEST_REQUIRE(kvm_has_cap(KVM_CAP_VM_CPUID));
 	max_vcpu_id = kvm_check_cap(KVM_CAP_MAX_VCPU_ID);
+	hides_invtsc = hyperv_hides_invtsc();
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	TEST_ASSERT(shared != MAP_FAILED, "Out of memory");

@@ -745,6 +745,7 @@ static void op_vcpu_get_cpuid2(struct worker *w, struct event *e, int fd, u32 id
 	if (e->result)
 		return;
 
+	cpuid_trim(w->table);
 	e->arg = identify_vcpu_table(w->table, id, &is_vm_table);
 	violates(w->group, -1, WHOLE_TABLE, e->arg != UNKNOWN_TABLE,
 		 "vCPU %u has an unknown table with %u entries", id, w->table->nent);
@@ -892,6 +893,7 @@ static void check_vcpu(struct worker *w, int vm, int fd, u32 id, int table)
 	if (violates(w->group, vm, ERRORS, !ioctl(fd, KVM_GET_CPUID2, make_room(w->table)),
 		     "KVM_GET_CPUID2: %s", strerror(errno)))
 		return;
+	cpuid_trim(w->table);
 	seen = identify_vcpu_table(w->table, id, &is_vm_table);
 	/* Without a table of the VM, each vCPU may have its own, or none. */
 	if (table == NO_TABLE)
@@ -1234,6 +1236,7 @@ static bool run_queued(bool create_first, bool *is_ok)
 	if (!create.error) {
 		TEST_ASSERT(!ioctl(create.ret, KVM_GET_CPUID2, make_room(seen)),
 			    "KVM_GET_CPUID2: %s", strerror(errno));
+		cpuid_trim(seen);
 		vcpu_table = identify_vcpu_table(seen, 1, &is_vm_table);
 		if (!is_vm_table || vcpu_table != table || table < 0 ||
 		    !has_version(create.ret, tables[table].canonical))

@@ -151,12 +151,28 @@ static inline struct kvm_cpuid2 *vm_get_cpuid(struct kvm_vm *vm)
 	return table;
 }
 
+/*
+ * Older kernels don't return the number of entries if KVM_GET_CPUID2 of a vCPU's own
+ * table succeeds.  Then what is behind them is still zero, as the caller left it.
+ */
+static inline void cpuid_trim(struct kvm_cpuid2 *table)
+{
+	const struct kvm_cpuid_entry2 unused = { };
+
+	if (table->nent != CPUID_MAX_ENTRIES)
+		return;
+
+	while (table->nent && !memcmp(&table->entries[table->nent - 1], &unused, sizeof(unused)))
+		table->nent--;
+}
+
 static inline struct kvm_cpuid2 *vcpu_get_cpuid2(struct kvm_vcpu *vcpu)
 {
 	struct kvm_cpuid2 *table = cpuid_alloc();
 
 	table->nent = CPUID_MAX_ENTRIES;
 	vcpu_ioctl(vcpu, KVM_GET_CPUID2, table);
+	cpuid_trim(table);
 	return table;
 }
 
@@ -604,6 +620,29 @@ static inline struct kvm_cpuid2 *hyperv_table(void)
 		cpuid_put(t, hv->entries[i]);
 	free(hv);
 	return t;
+}
+
+/*
+ * Does Hyper-V's control of the invariant TSC hide it from a guest?  Older kernels
+ * don't have the control, or hide only what the host has.
+ */
+static inline bool hyperv_hides_invtsc(void)
+{
+	struct kvm_cpuid_entry2 seen = { .function = 0x80000007 };
+	struct kvm_vm *vm = vm_cpuid_create_vm();
+	struct kvm_cpuid2 *t = cpuid_alloc();
+	struct kvm_vcpu *vcpu;
+
+	cpuid_put(t, (struct kvm_cpuid_entry2) { .function = 0x40000001, .eax = 0x31237648 });
+	cpuid_put(t, (struct kvm_cpuid_entry2) { .function = 0x40000003, .eax = BIT_HV_INVTSC });
+	cpuid_put(t, (struct kvm_cpuid_entry2) { .function = 0x80000007, .edx = BIT_INVTSC });
+
+	vcpu = __vm_vcpu_add(vm, 0);
+	vcpu_ioctl(vcpu, KVM_SET_CPUID2, t);
+	guest_cpuid(vcpu, &seen, 1);
+	kvm_vm_free(vm);
+	free(t);
+	return !(seen.edx & BIT_INVTSC);
 }
 
 static inline struct kvm_cpuid2 *xen_table(void)

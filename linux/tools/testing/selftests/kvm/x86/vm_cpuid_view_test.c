@@ -802,15 +802,17 @@ static struct kvm_cpuid2 *hv_invtsc_table(void)
 
 static void change_hv_invtsc(struct twins *t)
 {
-	expect_bit(t, 0x80000007, 0, KVM_CPUID_EDX, BIT_INVTSC, false);
+	expect_bit(t, 0x80000007, 0, KVM_CPUID_EDX, BIT_INVTSC, !hyperv_hides_invtsc());
 	both_write(t, GUEST_OP_WRMSR, MSR_HV_INVTSC_CONTROL, 1);
 	expect_bit(t, 0x80000007, 0, KVM_CPUID_EDX, BIT_INVTSC, true);
 	expect_same_in_state(t, "Hyper-V's invariant TSC");
 }
 
-static void change_nothing(struct twins *t)
+/* Older kernels hide PV_UNHALT when something else that CPUID shows changes. */
+static void change_any(struct twins *t)
 {
 	need_feature(t, 0x40000001, 0, KVM_CPUID_EAX, BIT_PV_UNHALT);
+	change_apic(t);
 	expect_bit(t, 0x40000001, 0, KVM_CPUID_EAX, BIT_PV_UNHALT, false);
 }
 
@@ -910,7 +912,7 @@ static const struct state_case state_cases[] = {
 	  KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT | KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS },
 	{ "state: TSX_CTRL", state_table, change_tsx_ctrl },
 	{ "state: Hyper-V's invariant TSC", hv_invtsc_table, change_hv_invtsc },
-	{ "state: HLT doesn't exit", state_table, change_nothing, 0, KVM_X86_DISABLE_EXITS_HLT },
+	{ "state: HLT doesn't exit", state_table, change_any, 0, KVM_X86_DISABLE_EXITS_HLT },
 	{ "state: SMM", state_table, enter_smm },
 	{ "state: INIT", state_table, get_init },
 };
