@@ -45,11 +45,7 @@ static bool read_cpuid(const struct kvm_vm_cpuid *table, u32 function, u64 index
 	assert(found >= table->entries && found < table->entries + table->nent);
 
 	*e = *found;
-	if (kvm_vm_cpuid_has_ids(table, found)) {
-		/* A copy may have been another vCPU's before. */
-		kvm_vm_cpuid_set_ids(table, e, ~id, ~xen_id);
-		kvm_vm_cpuid_set_ids(table, e, id, xen_id);
-	}
+	kvm_vm_cpuid_set_ids(table, e, kvm_vm_cpuid_computed(table, found), id, xen_id);
 
 	return true;
 }
@@ -100,8 +96,9 @@ static const char *differs_in_table(const struct kvm_vm_cpuid *table, const entr
 				    int nent)
 {
 	int pv = ref_pv_features(entries, nent);
-	entry_t canonical, ids;
+	entry_t canonical;
 	const entry_t *e;
+	u16 computed;
 
 	if ((int)table->nent != nent)
 		return "number of entries";
@@ -113,17 +110,13 @@ static const char *differs_in_table(const struct kvm_vm_cpuid *table, const entr
 		if (memcmp(e, &canonical, sizeof(*e)))
 			return "canonical form";
 
-		if (kvm_vm_cpuid_has_ids(table, e) != ref_has_ids(entries, nent, i))
-			return "has_ids";
-		if (kvm_vm_cpuid_has_runtime(table, e) != ref_is_runtime(entries, nent, i))
-			return "has_runtime";
+		computed = kvm_vm_cpuid_computed(table, e);
+		if (!(computed & ~KVM_VM_CPUID_HAS_RUNTIME) == ref_has_ids(entries, nent, i))
+			return "computed: IDs";
+		if (!(computed & KVM_VM_CPUID_HAS_RUNTIME) == ref_is_runtime(entries, nent, i))
+			return "computed: run-time fields";
 		if (i == pv ? e != table->pv_features : e == table->pv_features)
 			return "pv_features";
-
-		ids = *e;
-		kvm_vm_cpuid_set_ids(table, &ids, ~0u, ~0u);
-		if (!kvm_vm_cpuid_has_ids(table, e) && memcmp(&ids, e, sizeof(ids)))
-			return "has_ids, but set_ids writes";
 	}
 
 	if (pv < 0 && table->pv_features)
@@ -162,6 +155,9 @@ static const char *differs(const entry_t *entries, u32 nent, u32 id, u32 xen_id)
 		return "which entry is bad";
 	if (r)
 		return kvm.arch.cpuid ? "refused, but stored" : NULL;
+
+	if (shim.has_caps != kvm.arch.cpuid)
+		return "capabilities";
 
 	before = malloc(sizeof(*before) + size);
 	memcpy(before, kvm.arch.cpuid, sizeof(*before) + size);

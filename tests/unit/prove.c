@@ -117,6 +117,7 @@ void prove_find(void)
 	expected = index == ANY_INDEX ? ref_find_first(entries, nent, function) :
 					ref_find(entries, nent, function, index);
 
+	kvm_vm_cpuid_index(table);
 	found = kvm_vm_cpuid_find(table, function, index);
 	assert(!found == (expected < 0));
 	assert(!found || found == &table->entries[expected]);
@@ -130,9 +131,11 @@ void prove_find(void)
 void prove_ids(void);
 void prove_ids(void)
 {
+	struct kvm_vm_cpuid *table = calloc(1, sizeof(*table) + sizeof(*entries));
 	u32 id = nondet_u32(), xen_id = nondet_u32();
-	static struct kvm_vm_cpuid table;
 	entry_t e, expected;
+
+	__CPROVER_assume(table != NULL);
 
 	for (u32 i = 0; i < 3; i++) {
 		entries[i] = nondet_entry();
@@ -143,11 +146,11 @@ void prove_ids(void)
 	__CPROVER_assume(entries[2].function != entries[0].function &&
 			 entries[2].function != entries[1].function);
 
-	table.package_width = ref_package_width(entries, 3);
-	table.xen.base = ref_xen_base(entries, 3);
+	table->package_width = ref_package_width(entries, 3);
+	table->xen.base = ref_xen_base(entries, 3);
 
 	e = ref_entry(entries, 3, 2, 0, 0);
-	kvm_vm_cpuid_set_ids(&table, &e, id, xen_id);
+	kvm_vm_cpuid_set_ids(table, &e, kvm_vm_cpuid_owned(table, &e), id, xen_id);
 	expected = ref_entry(entries, 3, 2, id, xen_id);
 	assert(equal(&e, &expected));
 	end();

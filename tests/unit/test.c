@@ -533,7 +533,7 @@ static void test_hypervisors(void)
 		result((pv ? pv->function : 0) == hypervisor_cases[i].pv_features &&
 		       table->xen.base == hypervisor_cases[i].xen_base &&
 		       table->xen.limit == hypervisor_cases[i].xen_limit &&
-		       (!pv || kvm_vm_cpuid_has_runtime(table, pv)),
+		       (!pv || kvm_vm_cpuid_computed(table, pv) == KVM_VM_CPUID_HAS_RUNTIME),
 		       "hypervisor: %s", hypervisor_cases[i].name);
 		free_cpuid(&kvm);
 	}
@@ -576,8 +576,10 @@ static void test_kinds(void)
 		struct kvm kvm = vm_with(&entry, 1);
 		const struct kvm_vm_cpuid *table = kvm.arch.cpuid;
 
-		result(kvm_vm_cpuid_has_ids(table, table->entries) == kind_cases[i].ids &&
-		       kvm_vm_cpuid_has_runtime(table, table->entries) == kind_cases[i].runtime,
+		u16 computed = kvm_vm_cpuid_computed(table, table->entries);
+
+		result(!(computed & ~KVM_VM_CPUID_HAS_RUNTIME) != kind_cases[i].ids &&
+		       !(computed & KVM_VM_CPUID_HAS_RUNTIME) != kind_cases[i].runtime,
 		       "kind: 0x%x.%u, EAX 0x%x", entry.function, entry.index, entry.eax);
 		free_cpuid(&kvm);
 	}
@@ -789,7 +791,6 @@ static const struct {
 	const char *text;
 } debugfs_cases[] = {
 	{ "two entries", two, .text = two_as_text },
-	{ "no table", NULL, .text = "" },
 	{ "the VM is going away", two, .dying = true, .r = -ENOENT },
 	{ "no memory", two, .no_seq_file = true, .r = -ENOMEM },
 };
@@ -797,21 +798,24 @@ static const struct {
 static void test_debugfs(void)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(debugfs_cases); i++) {
+		struct kvm_cpuid2 header = { .nent = 2 };
 		struct dentry dir = {};
-		struct kvm kvm = {};
+		struct kvm kvm = { .debugfs_dentry = &dir };
 		struct inode inode;
 		struct file file = {};
 		bool ok;
 		int r;
 
-		if (debugfs_cases[i].entries)
-			kvm = vm_with(debugfs_cases[i].entries, 2);
-		kvm.debugfs_dentry = &dir;
+		/* The file comes with the first table. */
+		ok = set_cpuid(&kvm, second_bad, &header) && !dir.files;
+		header.nent = 1;
+		ok &= !set_cpuid(&kvm, two, &header) && dir.files == 1 &&
+		      !strcmp(dir.name, "cpuid") && dir.mode == 0444;
+		header.nent = 2;
+		ok &= !set_cpuid(&kvm, debugfs_cases[i].entries, &header) && dir.files == 1;
+
 		kvm.dying = debugfs_cases[i].dying;
 		shim.no_seq_file = debugfs_cases[i].no_seq_file;
-
-		kvm_vm_cpuid_create_debugfs(&kvm);
-		ok = !strcmp(dir.name, "cpuid") && dir.mode == 0444;
 
 		inode.i_private = dir.data;
 		r = dir.fops->open(&inode, &file);

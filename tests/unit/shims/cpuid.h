@@ -12,6 +12,16 @@
 #define X86_FEATURE_XSAVES	(10 * 32 + 3)
 #define X86_FEATURE_OSPKE	(16 * 32 + 4)
 
+#define NR_KVM_CPU_CAPS		1
+
+/* What follows from a table in the kernel at hand. */
+struct kvm_vm_cpuid;
+
+static inline void kvm_vm_cpuid_init_cpu_caps(struct kvm_vm_cpuid *table)
+{
+	shim.has_caps = table;
+}
+
 #define KVM_CPUID_INDEX_NOT_SIGNIFICANT	-1ull
 
 static inline u32 kvm_max_vm_cpuid_entries(struct kvm *kvm)

@@ -27,16 +27,21 @@
 #define BITS_PER_LONG		64
 #define KBUILD_MODNAME		"kvm"
 
+#define U8_MAX			UINT8_MAX
+#define BUILD_BUG_ON(condition)	_Static_assert(!(condition), #condition)
 #define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
+#define min(a, b)		((a) < (b) ? (a) : (b))
 #define min_t(type, a, b)	((type)(a) < (type)(b) ? (type)(a) : (type)(b))
 #define swap(a, b)		do { __typeof__(a) _t = (a); (a) = (b); (b) = _t; } while (0)
 
 typedef uint8_t u8;
+typedef uint16_t u16;
 typedef uint32_t u32;
 typedef uint64_t u64;
 typedef int (*cmp_func_t)(const void *a, const void *b);
 
 struct kvm;
+struct kvm_vm_cpuid;
 
 static struct shim {
 	/* What goes wrong. */
@@ -49,6 +54,9 @@ static struct shim {
 	void (*on_lock)(struct kvm *kvm);
 
 	u64 guest_perm;
+
+	/* The table whose capabilities were initialized last. */
+	const struct kvm_vm_cpuid *has_caps;
 
 	/* What the caller holds. */
 	int allocations;

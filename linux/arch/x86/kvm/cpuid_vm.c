@@ -10,9 +10,9 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/bitops.h>
-#include <linux/bsearch.h>
 #include <linux/debugfs.h>
 #include <linux/kvm_host.h>
+#include <linux/nospec.h>
 #include <linux/seq_file.h>
 #include <linux/sort.h>
 #include <linux/uaccess.h>
@@ -171,27 +171,37 @@ static int kvm_vm_cpuid_cmp(const void *_a, const void *_b)
 	return 0;
 }
 
-struct kvm_vm_cpuid_key {
-	u32 function;
-	u64 index;
-};
-
-static __always_inline int kvm_vm_cpuid_cmp_key(const void *_key, const void *_entry)
+/* Of functions that differ only in the low byte, or in the high one, each has its own. */
+static u32 kvm_vm_cpuid_bucket(u32 function)
 {
-	const struct kvm_vm_cpuid_key *key = _key;
-	const struct kvm_cpuid_entry2 *entry = _entry;
+	return (function ^ (function >> 24)) % KVM_MAX_CPUID_ENTRIES;
+}
 
-	if (key->function != entry->function)
-		return key->function < entry->function ? -1 : 1;
+/*
+ * Index the sorted entries for kvm_vm_cpuid_find().  Zero ends the list of a bucket:
+ * the entry with that number has the lowest function, i.e. is never behind another.
+ */
+static void kvm_vm_cpuid_index(struct kvm_vm_cpuid *table)
+{
+	const struct kvm_cpuid_entry2 *e;
+	u8 *bucket, nr_more = 0;
+	int i;
 
-	if (!kvm_cpuid_entry_is_indexed(entry) ||
-	    key->index == KVM_CPUID_INDEX_NOT_SIGNIFICANT)
-		return 0;
+	BUILD_BUG_ON(KVM_MAX_CPUID_ENTRIES - 1 > U8_MAX);
 
-	if (key->index != entry->index)
-		return key->index < entry->index ? -1 : 1;
+	for (i = table->nent - 1; i >= 0; i--) {
+		e = &table->entries[i];
+		if (i && e[-1].function == e->function) {
+			nr_more++;
+			continue;
+		}
 
-	return 0;
+		bucket = &table->buckets[kvm_vm_cpuid_bucket(e->function)];
+		table->info[i].next = *bucket;
+		table->info[i].nr_more = nr_more;
+		*bucket = i;
+		nr_more = 0;
+	}
 }
 
 /*
@@ -201,18 +211,33 @@ static __always_inline int kvm_vm_cpuid_cmp_key(const void *_key, const void *_e
 const struct kvm_cpuid_entry2 *kvm_vm_cpuid_find(const struct kvm_vm_cpuid *table,
 						 u32 function, u64 index)
 {
-	const struct kvm_vm_cpuid_key key = { .function = function, .index = index };
+	u8 i = table->buckets[kvm_vm_cpuid_bucket(function)];
 	const struct kvm_cpuid_entry2 *e;
+	u64 n, nr_more;
 
-	e = __inline_bsearch(&key, table->entries, table->nent,
-			     sizeof(table->entries[0]), kvm_vm_cpuid_cmp_key);
-
-	if (e && index == KVM_CPUID_INDEX_NOT_SIGNIFICANT) {
-		while (e > table->entries && e[-1].function == function)
-			e--;
+	for (e = &table->entries[i]; e->function != function; e = &table->entries[i]) {
+		i = table->info[i].next;
+		if (!i)
+			return NULL;
 	}
 
-	return e;
+	if (!kvm_cpuid_entry_is_indexed(e) || e->index == index ||
+	    index == KVM_CPUID_INDEX_NOT_SIGNIFICANT)
+		return e;
+
+	if (index < e->index)
+		return NULL;
+
+	/*
+	 * Indexes are distinct and in order, and mostly without holes: start
+	 * where the entry is if there are none, it can't be further on.
+	 */
+	nr_more = table->info[i].nr_more;
+	n = min(index - e->index, nr_more);
+	for (e += array_index_nospec(n, nr_more + 1); e->index > index; e--)
+		;
+
+	return e->index == index ? e : NULL;
 }
 
 static struct kvm_hypervisor_cpuid
@@ -270,32 +295,51 @@ static u32 *kvm_vm_cpuid_reg(struct kvm_cpuid_entry2 *entry,
 	return (void *)entry + field->reg;
 }
 
+/* The fields that KVM owns in @entry, as bits that stand for rows. */
+static u16 kvm_vm_cpuid_owned(const struct kvm_vm_cpuid *table,
+			      const struct kvm_cpuid_entry2 *entry)
+{
+	u16 owned = 0;
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(kvm_vm_cpuid_fields); i++) {
+		if (kvm_vm_cpuid_owns(table, entry, &kvm_vm_cpuid_fields[i]))
+			owned |= BIT(i);
+	}
+
+	return owned;
+}
+
 /* Sort the entries, clear what KVM owns, and note what reading needs to know. */
 static void kvm_vm_cpuid_canonicalize(struct kvm_vm_cpuid *table)
 {
 	const struct kvm_vm_cpuid_field *field;
 	const struct kvm_cpuid_entry2 *e;
 	struct kvm_hypervisor_cpuid kvm;
-	u32 i, j;
+	u16 owned, *computed;
+	u32 i;
+
+	BUILD_BUG_ON(BIT(ARRAY_SIZE(kvm_vm_cpuid_fields)) > KVM_VM_CPUID_HAS_RUNTIME);
 
 	sort(table->entries, table->nent, sizeof(table->entries[0]),
 	     kvm_vm_cpuid_cmp, NULL);
+	kvm_vm_cpuid_index(table);
 
 	table->xen = kvm_vm_cpuid_find_hypervisor(table, XEN_SIGNATURE);
 
 	for (i = 0; i < table->nent; i++) {
-		for (j = 0; j < ARRAY_SIZE(kvm_vm_cpuid_fields); j++) {
-			field = &kvm_vm_cpuid_fields[j];
+		owned = kvm_vm_cpuid_owned(table, &table->entries[i]);
+		computed = &table->info[i].computed;
 
-			if (!kvm_vm_cpuid_owns(table, &table->entries[i], field))
-				continue;
+		for (; owned; owned &= owned - 1) {
+			field = &kvm_vm_cpuid_fields[__ffs(owned)];
 
 			*kvm_vm_cpuid_reg(&table->entries[i], field) &= ~field->mask;
 
 			if (field->source == KVM_VM_CPUID_RUNTIME)
-				__set_bit(i, table->has_runtime);
+				*computed |= KVM_VM_CPUID_HAS_RUNTIME;
 			else
-				__set_bit(i, table->has_ids);
+				*computed |= BIT(__ffs(owned));
 		}
 	}
 
@@ -305,7 +349,7 @@ static void kvm_vm_cpuid_canonicalize(struct kvm_vm_cpuid *table)
 		e = kvm_vm_cpuid_find(table, kvm.base | KVM_CPUID_FEATURES,
 				      KVM_CPUID_INDEX_NOT_SIGNIFICANT);
 		if (e)
-			__set_bit(e - table->entries, table->has_runtime);
+			table->info[e - table->entries].computed |= KVM_VM_CPUID_HAS_RUNTIME;
 		table->pv_features = e;
 	}
 
@@ -348,28 +392,77 @@ static u32 kvm_vm_cpuid_field_value(const struct kvm_vm_cpuid *table,
 	}
 }
 
-/* Fill in the IDs of a vCPU in @entry, a copy of one of the table's entries. */
+/*
+ * Fill in the IDs of a vCPU in @entry, a copy of one of the table's entries, which
+ * kvm_vm_cpuid_computed() says has these fields.
+ */
 void kvm_vm_cpuid_set_ids(const struct kvm_vm_cpuid *table,
-			  struct kvm_cpuid_entry2 *entry, u32 x2apic_id,
-			  u32 xen_vcpu_id)
+			  struct kvm_cpuid_entry2 *entry, u16 fields,
+			  u32 x2apic_id, u32 xen_vcpu_id)
 {
 	const struct kvm_vm_cpuid_field *field;
-	u32 i, val, *reg;
+	u32 val;
 
-	for (i = 0; i < ARRAY_SIZE(kvm_vm_cpuid_fields); i++) {
-		field = &kvm_vm_cpuid_fields[i];
-
-		if (field->source == KVM_VM_CPUID_RUNTIME ||
-		    !kvm_vm_cpuid_owns(table, entry, field))
-			continue;
-
+	for (fields &= ~KVM_VM_CPUID_HAS_RUNTIME; fields; fields &= fields - 1) {
+		field = &kvm_vm_cpuid_fields[__ffs(fields)];
 		val = kvm_vm_cpuid_field_value(table, entry, field, x2apic_id,
 					       xen_vcpu_id);
-
-		reg = kvm_vm_cpuid_reg(entry, field);
-		*reg &= ~field->mask;
-		*reg |= (val << __ffs(field->mask)) & field->mask;
+		*kvm_vm_cpuid_reg(entry, field) |= (val << __ffs(field->mask)) & field->mask;
 	}
+}
+
+/* The form of cpuid(1), one line per entry. */
+static int kvm_vm_cpuid_show(struct seq_file *m, void *v)
+{
+	struct kvm *kvm = m->private;
+	const struct kvm_cpuid_entry2 *e;
+	u32 i;
+
+	mutex_lock(&kvm->lock);
+	for (i = 0; i < kvm->arch.cpuid->nent; i++) {
+		e = &kvm->arch.cpuid->entries[i];
+		seq_printf(m, "   0x%08x 0x%02x: eax=0x%08x ebx=0x%08x ecx=0x%08x edx=0x%08x\n",
+			   e->function, e->index, e->eax, e->ebx, e->ecx, e->edx);
+	}
+	mutex_unlock(&kvm->lock);
+
+	return 0;
+}
+
+static int kvm_vm_cpuid_open(struct inode *inode, struct file *file)
+{
+	struct kvm *kvm = inode->i_private;
+	int r;
+
+	if (!kvm_get_kvm_safe(kvm))
+		return -ENOENT;
+
+	r = single_open(file, kvm_vm_cpuid_show, kvm);
+	if (r < 0)
+		kvm_put_kvm(kvm);
+
+	return r;
+}
+
+static int kvm_vm_cpuid_release(struct inode *inode, struct file *file)
+{
+	kvm_put_kvm(inode->i_private);
+
+	return single_release(inode, file);
+}
+
+static const struct file_operations kvm_vm_cpuid_fops = {
+	.owner		= THIS_MODULE,
+	.open		= kvm_vm_cpuid_open,
+	.read		= seq_read,
+	.llseek		= seq_lseek,
+	.release	= kvm_vm_cpuid_release,
+};
+
+static void kvm_vm_cpuid_create_debugfs(struct kvm *kvm)
+{
+	debugfs_create_file("cpuid", 0444, kvm->debugfs_dentry, kvm,
+			    &kvm_vm_cpuid_fops);
 }
 
 /* Fail early for what would make the creation of each vCPU fail. */
@@ -428,11 +521,16 @@ int kvm_vm_ioctl_set_cpuid(struct kvm *kvm, struct kvm_cpuid2 *cpuid,
 	if (r)
 		goto out;
 
+	kvm_vm_cpuid_init_cpu_caps(table);
+
 	mutex_lock(&kvm->lock);
-	if (kvm->created_vcpus)
+	if (kvm->created_vcpus) {
 		r = -EBUSY;
-	else
+	} else {
+		if (!kvm->arch.cpuid)
+			kvm_vm_cpuid_create_debugfs(kvm);
 		swap(kvm->arch.cpuid, table);
+	}
 	mutex_unlock(&kvm->lock);
 
 out:
@@ -469,58 +567,4 @@ int kvm_vm_ioctl_get_cpuid(struct kvm *kvm, struct kvm_cpuid2 *cpuid,
 out:
 	mutex_unlock(&kvm->lock);
 	return r;
-}
-
-/* The form of cpuid(1), one line per entry. */
-static int kvm_vm_cpuid_show(struct seq_file *m, void *v)
-{
-	struct kvm *kvm = m->private;
-	const struct kvm_cpuid_entry2 *e;
-	u32 i;
-
-	mutex_lock(&kvm->lock);
-	for (i = 0; kvm->arch.cpuid && i < kvm->arch.cpuid->nent; i++) {
-		e = &kvm->arch.cpuid->entries[i];
-		seq_printf(m, "   0x%08x 0x%02x: eax=0x%08x ebx=0x%08x ecx=0x%08x edx=0x%08x\n",
-			   e->function, e->index, e->eax, e->ebx, e->ecx, e->edx);
-	}
-	mutex_unlock(&kvm->lock);
-
-	return 0;
-}
-
-static int kvm_vm_cpuid_open(struct inode *inode, struct file *file)
-{
-	struct kvm *kvm = inode->i_private;
-	int r;
-
-	if (!kvm_get_kvm_safe(kvm))
-		return -ENOENT;
-
-	r = single_open(file, kvm_vm_cpuid_show, kvm);
-	if (r < 0)
-		kvm_put_kvm(kvm);
-
-	return r;
-}
-
-static int kvm_vm_cpuid_release(struct inode *inode, struct file *file)
-{
-	kvm_put_kvm(inode->i_private);
-
-	return single_release(inode, file);
-}
-
-static const struct file_operations kvm_vm_cpuid_fops = {
-	.owner		= THIS_MODULE,
-	.open		= kvm_vm_cpuid_open,
-	.read		= seq_read,
-	.llseek		= seq_lseek,
-	.release	= kvm_vm_cpuid_release,
-};
-
-void kvm_vm_cpuid_create_debugfs(struct kvm *kvm)
-{
-	debugfs_create_file("cpuid", 0444, kvm->debugfs_dentry, kvm,
-			    &kvm_vm_cpuid_fops);
 }

@@ -29,14 +29,4 @@ static inline unsigned long __ffs(unsigned long x)
 	return bit;
 }
 
-static inline void __set_bit(unsigned long nr, unsigned long *bitmap)
-{
-	bitmap[nr / BITS_PER_LONG] |= BIT(nr % BITS_PER_LONG);
-}
-
-static inline bool test_bit(unsigned long nr, const unsigned long *bitmap)
-{
-	return bitmap[nr / BITS_PER_LONG] & BIT(nr % BITS_PER_LONG);
-}
-
 #endif
