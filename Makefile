@@ -4,7 +4,7 @@ export K VARIANT CONFIG VENDOR KERNEL_SRC
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all test-intel-full test-dkms-install check tree refresh series kernel \
-	selftests coverage fuzz mutation docs status dkms kvm-cpuid shell clean distclean
+	selftests bench coverage fuzz mutation docs status dkms kvm-cpuid shell clean distclean
 
 help: ## list the targets
 	@echo "usage: make TARGET [K=7.3] [VARIANT=patched|stock] [CONFIG=debug|kcsan] [VENDOR=amd|intel]"
@@ -48,6 +48,9 @@ kernel: ## build the emulated machine's kernel
 
 selftests: ## build the project's selftests, or with ALL=1 all of KVM's
 	@vm/selftests
+
+bench: ## measure the stock and the patched kernel: docs/benchmarks
+	@bench/run
 
 coverage: ## what the unit tests and the fuzzers reach of cpuid_vm.c
 	@scripts/deps unit
