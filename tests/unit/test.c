@@ -596,6 +596,7 @@ static const entry_t with_bit_50[] = { SUBLEAF(0xd, 0, 7, 0, 0, BIT_50) };
 static const entry_t with_all_others[] = { SUBLEAF(0xd, 0, ~AMX, ~0u, ~0u, ~BIT_50) };
 static const entry_t second_bad[] = { LEAF(0x0, 1, 2, 3, 4), LEAF(0x0, 5, 6, 7, 8) };
 static entry_t most[KVM_MAX_CPUID_ENTRIES + 1];
+static entry_t functions[KVM_MAX_CPUID_ENTRIES];
 
 static void create_vcpu(struct kvm *kvm)
 {
@@ -842,6 +843,7 @@ static const struct {
 	{ "Intel", intel, ARRAY_SIZE(intel) },
 	{ "Hyper-V, Xen and KVM", paravirt, ARRAY_SIZE(paravirt) },
 	{ "256 entries", most, ARRAY_SIZE(most) - 1 },
+	{ "256 functions", functions, ARRAY_SIZE(functions) },
 	{ "two", two, ARRAY_SIZE(two) },
 	{ "with a bad entry", second_bad, ARRAY_SIZE(second_bad) },
 	{ "more than 256", most, ARRAY_SIZE(most) },
@@ -875,6 +877,13 @@ int main(void)
 	/* Unsorted, and each entry another. */
 	for (u32 i = 0; i < ARRAY_SIZE(most); i++)
 		most[i] = (entry_t)SUBLEAF((i * 37 % 257) / 8, i * 37 % 257, i, ~i, i, ~i);
+
+	/*
+	 * In front of the entries is what is noted of them.  Were it taken for an entry,
+	 * the second subleaf of entry 246's function would be 0x100, which is a function.
+	 */
+	for (u32 i = 0; i < ARRAY_SIZE(functions); i++)
+		functions[i] = (entry_t)SUBLEAF(0x100 + i - (i == 247), i, ~i, i, ~i, i);
 
 	printf("TAP version 13\n");
 	test_check();
