@@ -382,16 +382,16 @@ int main(int argc, char *argv[])
 	while ((opt = getopt(argc, argv, "hr:v:")) != -1) {
 		switch (opt) {
 		case 'r':
-			nr_rounds = atoi_positive("Rounds", optarg);
+			nr_rounds = atoi(optarg);
 			break;
 		case 'v':
-			max_vcpus = atoi_positive("vCPUs", optarg);
+			max_vcpus = atoi(optarg);
 			break;
 		default:
 			usage(argv[0], opt == 'h' ? 0 : 1);
 		}
 	}
-	if (nr_rounds > MAX_ROUNDS)
+	if (nr_rounds < 1 || nr_rounds > MAX_ROUNDS || max_vcpus < 1)
 		usage(argv[0], 1);
 
 	if (!kvm_has_cap(KVM_CAP_VM_CPUID))
