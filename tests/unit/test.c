@@ -375,6 +375,9 @@ static const struct {
 	/* One node, no threads: ECX[15:12] of 0x80000008 numbers the cores. */
 	{ "0x8000001e: without 0x80000008", 5,
 	  { LEAF(0x8000001e, 9, 9, 9, 9) }, LEAF(0x8000001e, 5, 0, 5, 9) },
+	{ "0x8000001e: second subleaf too", 5,
+	  { SUBLEAF(0x8000001e, 0, 9, 9, 9, 9), SUBLEAF(0x8000001e, 1, 9, 9, 9, 9) },
+	  SUBLEAF(0x8000001e, 1, 5, 0, 5, 9) },
 	{ "0x8000001e: width from ECX[15:12]", 5,
 	  { ECX(0x80000008, 0x4000), LEAF(0x8000001e, 0, 0, 0, 0) },
 	  LEAF(0x8000001e, 5, 5, 0, 0) },
