@@ -6,13 +6,11 @@
  * A sequence is the life of a VM.  It depends on the seed and its number alone, so
  * that one that fails can be repeated.
  */
-#include <getopt.h>
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #include <stdatomic.h>
-#include <time.h>
 #include <sys/mman.h>
-
-/* Much more than a sequence takes. */
-#define HANG_SECONDS		120
 
 #include "vm_cpuid_util.h"
 
@@ -930,26 +928,17 @@ static void run_sequence(unsigned long n)
 	memset(&model, 0, sizeof(model));
 }
 
-static bool is_time_over(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec > deadline.tv_sec ||
-	       (now.tv_sec == deadline.tv_sec && now.tv_nsec >= deadline.tv_nsec);
-}
-
 static void run_sequences(int process, unsigned long end)
 {
 	unsigned long n;
 
 	while (!atomic_load(&shared->is_over) && !nr_failures) {
 		n = atomic_fetch_add(&shared->next_sequence, 1);
-		if (n >= end || (end == ULONG_MAX && is_time_over()))
+		if (n >= end || (end == ULONG_MAX && is_past(&deadline)))
 			break;
 
 		shared->sequences[process] = n;
-		alarm(HANG_SECONDS);
+		alarm(CASE_TIMEOUT_S);
 		run_sequence(n);
 		alarm(0);
 		atomic_fetch_add(&shared->nr_sequences, 1);
@@ -992,12 +981,12 @@ static bool run_processes(int nr, unsigned long end)
 
 static void print_help(const char *name)
 {
-	printf("usage: %s [-h] [-s SECONDS] [-r SEED] [-f FIRST] [-n COUNT] [-p PROCESSES]\n"
-	       " -s: how long to run (default %d)\n"
-	       " -r: what the random numbers depend on (default: the time)\n"
-	       " -f: the number of the first sequence (default 0)\n"
-	       " -n: the number of sequences, however long they take\n"
-	       " -p: the number of processes, 1 to %d (default %d)\n",
+	printf("usage: %s [-s SECONDS] [-r SEED] [-f FIRST] [-n COUNT] [-p PROCESSES]\n"
+	       " -s  how long to run (default: %d)\n"
+	       " -r  what the random numbers depend on (default: a new seed)\n"
+	       " -f  the number of the first sequence (default: 0)\n"
+	       " -n  the number of sequences, however long they take\n"
+	       " -p  the number of processes, 1 to %d (default: %d)\n",
 	       name, DEFAULT_SECONDS, MAX_PROCESSES, DEFAULT_PROCESSES);
 }
 
@@ -1010,8 +999,7 @@ int main(int argc, char *argv[])
 	size_t len;
 
 	setlinebuf(stdout);
-	clock_gettime(CLOCK_MONOTONIC, &deadline);
-	seed = time(NULL) ^ ((u64)getpid() << 32) ^ deadline.tv_nsec;
+	seed = new_seed();
 
 	while ((opt = getopt(argc, argv, "hs:r:f:n:p:")) != -1) {
 		switch (opt) {
@@ -1047,7 +1035,7 @@ int main(int argc, char *argv[])
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	TEST_ASSERT(shared != MAP_FAILED, "Out of memory");
 	shared->next_sequence = first;
-	deadline.tv_sec += seconds;
+	deadline = time_in(seconds);
 
 	ksft_print_header();
 	ksft_set_plan(NR_OPS + 1);

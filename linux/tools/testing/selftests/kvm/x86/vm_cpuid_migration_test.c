@@ -12,9 +12,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* A case takes a few seconds in an emulated machine. */
-#define CASE_TIMEOUT_S	120
-
 #include "vm_cpuid_util.h"
 
 #define CR4_OSFXSR		BIT(9)

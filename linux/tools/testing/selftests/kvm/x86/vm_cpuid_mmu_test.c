@@ -23,9 +23,6 @@
 
 #include "vm_cpuid_util.h"
 
-/* A run takes a few seconds in an emulated machine. */
-#define TIMEOUT_S		120
-
 #define NARROW_MAXPHYADDR	38
 #define WIDE_MAXPHYADDR		46
 
@@ -687,14 +684,14 @@ static void skip_tests(const struct mmu_case *c, int nr, const char *why)
 		ksft_test_result_skip("%s: %s\n", c->name, why);
 }
 
-int main(void)
+int main(int argc, char *argv[])
 {
+	const bool quick = is_quick(argc, argv, "only vCPUs of one model, which is what can fail");
 	const bool has_vm_cpuid = kvm_has_cap(KVM_CAP_VM_CPUID);
 	const enum model wide = WIDE;
 	const u32 width = host_maxphyaddr();
 	int i;
 
-	alarm(TIMEOUT_S);
 	setlinebuf(stdout);
 
 	is_tdp = kvm_is_tdp_enabled();
@@ -710,8 +707,9 @@ int main(void)
 		const struct mmu_case *c = &mmu_cases[i];
 		const char *why = cannot_run(c);
 
+		alarm(CASE_TIMEOUT_S);
 		ksft_print_msg("%s%s%s\n", c->name, why ? ": skipped, " : "", why ?: "");
-		if (!why)
+		if (!why && !quick)
 			show_mixed(c, "different models", NULL);
 		if (!has_vm_cpuid)
 			continue;
@@ -725,7 +723,7 @@ int main(void)
 		 * the vCPUs have one model rules out that NX is reserved for some of
 		 * them because they don't know it, but not because they don't use it.
 		 */
-		if (c->efer)
+		if (c->efer && !quick)
 			show_mixed(c, "one model, different EFER", &wide);
 		test_one_model(c, NARROW);
 		test_one_model(c, WIDE);

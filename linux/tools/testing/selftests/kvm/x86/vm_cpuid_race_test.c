@@ -19,7 +19,6 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
-#include <time.h>
 #include <unistd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -40,9 +39,6 @@
 #define MAX_OPS_WITHOUT_VCPU	150
 #define MAX_OPS_WITH_VCPUS	24
 #define MAX_OPS			(MAX_OPS_WITHOUT_VCPU + MAX_OPS_WITH_VCPUS)
-
-/* Ends a test that hangs, with some time to get there. */
-#define HANG_SECONDS		120
 
 /* Violations to report in full; one is enough to end the test. */
 #define MAX_REPORTS		3
@@ -985,11 +981,7 @@ static void check_vm(struct worker *w, int index)
 
 static bool is_over(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return atomic_load(&failed) || now.tv_sec > deadline.tv_sec ||
-	       (now.tv_sec == deadline.tv_sec && now.tv_nsec >= deadline.tv_nsec);
+	return atomic_load(&failed) || is_past(&deadline);
 }
 
 /* Returns false if it is time to stop. */
@@ -1269,10 +1261,10 @@ static void test_queued(bool create_first)
 
 static void print_help(const char *name)
 {
-	printf("usage: %s [-h] [-s SECONDS] [-r SEED] [-t THREADS]\n"
-	       " -s: how long to run (default %d)\n"
-	       " -r: what the random numbers depend on (default: the time)\n"
-	       " -t: the number of threads, 2 to %d (default %d)\n",
+	printf("usage: %s [-s SECONDS] [-r SEED] [-t THREADS]\n"
+	       " -s  how long to run (default: %d)\n"
+	       " -r  what the random numbers depend on (default: a new seed)\n"
+	       " -t  the number of threads, 2 to %d (default: %d)\n",
 	       name, DEFAULT_SECONDS, MAX_THREADS, DEFAULT_THREADS);
 }
 
@@ -1282,8 +1274,7 @@ int main(int argc, char *argv[])
 	char counts[512] = "";
 
 	setlinebuf(stdout);
-	clock_gettime(CLOCK_MONOTONIC, &deadline);
-	seed = time(NULL) ^ ((u64)getpid() << 32) ^ deadline.tv_nsec;
+	seed = new_seed();
 
 	while ((opt = getopt(argc, argv, "hs:r:t:")) != -1) {
 		switch (opt) {
@@ -1308,8 +1299,8 @@ int main(int argc, char *argv[])
 
 	TEST_REQUIRE(kvm_has_cap(KVM_CAP_VM_CPUID));
 
-	alarm(seconds + HANG_SECONDS);
-	deadline.tv_sec += seconds;
+	alarm(seconds + CASE_TIMEOUT_S);
+	deadline = time_in(seconds);
 	kvm_fd = open(KVM_DEV_PATH, O_RDWR | O_CLOEXEC);
 	TEST_ASSERT(kvm_fd >= 0, "Cannot open %s", KVM_DEV_PATH);
 	max_vcpu_id = kvm_check_cap(KVM_CAP_MAX_VCPU_ID);

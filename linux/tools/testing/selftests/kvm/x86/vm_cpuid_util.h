@@ -8,9 +8,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <sys/wait.h>
 
@@ -33,6 +35,49 @@ static inline u64 next_random(u64 *state)
 	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
 	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
 	return z ^ (z >> 31);
+}
+
+/* For the tests whose only option is to be quick; @what says what -q does. */
+static inline bool is_quick(int argc, char *argv[], const char *what)
+{
+	bool is_quick = false;
+	int opt;
+
+	while ((opt = getopt(argc, argv, "hq")) != -1) {
+		if (opt != 'q') {
+			printf("usage: %s [-q]\n -q  %s\n", argv[0], what);
+			exit(opt == 'h' ? 0 : 1);
+		}
+		is_quick = true;
+	}
+	return is_quick;
+}
+
+/* For the tests that do something else each time. */
+static inline u64 new_seed(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec ^ now.tv_nsec ^ (u64)getpid() << 32;
+}
+
+/* For the tests that take as long as they are told to. */
+static inline struct timespec time_in(int seconds)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	time.tv_sec += seconds;
+	return time;
+}
+
+static inline bool is_past(const struct timespec *time)
+{
+	struct timespec now = time_in(0);
+
+	return now.tv_sec > time->tv_sec ||
+	       (now.tv_sec == time->tv_sec && now.tv_nsec >= time->tv_nsec);
 }
 
 /* An empty table, with room for one entry more than KVM accepts. */
@@ -352,10 +397,11 @@ static inline void guest_write(struct kvm_vcpu *vcpu, u32 op, u32 ecx, u64 value
 	guest_run(vcpu, &guest_op, 1);
 }
 
-/* Long enough for an emulated machine, a case takes well below a second. */
-#ifndef CASE_TIMEOUT_S
-#define CASE_TIMEOUT_S	60
-#endif
+/*
+ * A case takes well below a second, or some seconds in an emulated machine.  There, a
+ * kernel that looks for bugs takes many times as long.
+ */
+#define CASE_TIMEOUT_S	300
 
 /* Legacy plus XSAVE header: what XCR0 needs when only x87 state is enabled. */
 #define XSTATE_MIN_SIZE	576

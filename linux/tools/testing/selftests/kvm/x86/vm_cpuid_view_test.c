@@ -9,14 +9,9 @@
  * KVM has for a vCPU's own table; all that the test knows is where the IDs go.
  * And KVM_GET_CPUID2 has to return what the guest reads.
  */
-#include <getopt.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 #include <sys/mman.h>
-
-/* A case takes a few seconds in an emulated machine. */
-#define CASE_TIMEOUT_S	240
 
 #include "vm_cpuid_util.h"
 
@@ -443,72 +438,6 @@ static struct kvm_cpuid2 *hyperv_table_or_skip(void)
 	return hyperv_table();
 }
 
-static struct kvm_cpuid2 *without(u32 function)
-{
-	struct kvm_cpuid2 *t = intel_table();
-
-	drop_function(t, function);
-	return t;
-}
-
-static struct kvm_cpuid2 *no_1_table(void)
-{
-	return without(0x1);
-}
-
-static struct kvm_cpuid2 *no_b_table(void)
-{
-	return without(0xb);
-}
-
-static struct kvm_cpuid2 *no_1f_table(void)
-{
-	return without(0x1f);
-}
-
-static struct kvm_cpuid2 *no_80000008_table(void)
-{
-	return without(0x80000008);
-}
-
-static struct kvm_cpuid2 *no_8000001e_table(void)
-{
-	return without(0x8000001e);
-}
-
-static struct kvm_cpuid2 *no_80000026_table(void)
-{
-	return without(0x80000026);
-}
-
-static struct kvm_cpuid2 *single(u32 function, u32 index, u32 flags)
-{
-	struct kvm_cpuid2 *t = cpuid_alloc();
-
-	cpuid_put(t, (struct kvm_cpuid_entry2) { function, index, flags, 1, 2, 3, 4 });
-	return t;
-}
-
-static struct kvm_cpuid2 *single_1_table(void)
-{
-	return single(0x1, 0, 0);
-}
-
-static struct kvm_cpuid2 *single_b_table(void)
-{
-	return single(0xb, 1, CPUID_INDEXED);
-}
-
-static struct kvm_cpuid2 *single_1f_table(void)
-{
-	return single(0x1f, 7, 0);
-}
-
-static struct kvm_cpuid2 *single_8000001e_table(void)
-{
-	return single(0x8000001e, 0, 0);
-}
-
 static struct kvm_cpuid2 *full_table(void)
 {
 	static const u32 functions[] = { 0xb, 0x1f, 0x80000026, 0x4 };
@@ -526,6 +455,9 @@ static struct kvm_cpuid2 *full_table(void)
 struct view_case {
 	const char *name;
 	struct kvm_cpuid2 *(*table)(void);
+	/* What the table is to lack; or if there is no table, all that it is to have. */
+	u32 without;
+	struct kvm_cpuid_entry2 only;
 };
 
 static const struct view_case view_cases[] = {
@@ -540,16 +472,16 @@ static const struct view_case view_cases[] = {
 	{ "view: Xen's leaves, then KVM's", xen_first_table },
 	{ "view: KVM's leaves, then Xen's", xen_second_table },
 	{ "view: Xen's leaves, one without a vCPU id", xen_no_id_table },
-	{ "view: without 0x1", no_1_table },
-	{ "view: without 0xB", no_b_table },
-	{ "view: without 0x1F", no_1f_table },
-	{ "view: without 0x80000008", no_80000008_table },
-	{ "view: without 0x8000001E", no_8000001e_table },
-	{ "view: without 0x80000026", no_80000026_table },
-	{ "view: only 0x1", single_1_table },
-	{ "view: only 0xB.1", single_b_table },
-	{ "view: only 0x1F, without an index", single_1f_table },
-	{ "view: only 0x8000001E", single_8000001e_table },
+	{ "view: without 0x1", intel_table, .without = 0x1 },
+	{ "view: without 0xB", intel_table, .without = 0xb },
+	{ "view: without 0x1F", intel_table, .without = 0x1f },
+	{ "view: without 0x80000008", intel_table, .without = 0x80000008 },
+	{ "view: without 0x8000001E", intel_table, .without = 0x8000001e },
+	{ "view: without 0x80000026", intel_table, .without = 0x80000026 },
+	{ "view: only 0x1", .only = { 0x1, 0, 0, 1, 2, 3, 4 } },
+	{ "view: only 0xB.1", .only = { 0xb, 1, CPUID_INDEXED, 1, 2, 3, 4 } },
+	{ "view: only 0x1F, without an index", .only = { 0x1f, 7, 0, 1, 2, 3, 4 } },
+	{ "view: only 0x8000001E", .only = { 0x8000001e, 0, 0, 1, 2, 3, 4 } },
 	{ "view: 256 entries", full_table },
 };
 
@@ -558,8 +490,14 @@ static void run_view_case(const void *row)
 {
 	const struct view_case *c = row;
 	int i, which = (c - view_cases) % nr_ids;
-	struct kvm_cpuid2 *table = c->table();
+	struct kvm_cpuid2 *table;
 	struct twins t;
+
+	table = c->table ? c->table() : cpuid_alloc();
+	if (c->without)
+		drop_function(table, c->without);
+	if (!c->table)
+		cpuid_put(table, c->only);
 
 	create_vms(&t, table);
 	for (i = 0; i < nr_ids; i++) {
@@ -931,7 +869,7 @@ static void disable(struct twins *t, u64 quirks, u64 exits)
 
 static void run_state_case(const void *row)
 {
-	static const u32 ids[] = { 0, 300 };
+	static const u32 ids[] = { 300, 0 };
 	const struct state_case *c = row;
 	struct kvm_cpuid2 *table;
 	struct twins t;
@@ -952,6 +890,8 @@ static void run_state_case(const void *row)
 		c->change(&t);
 		free_vms(&t);
 		free(table);
+		if (quick)
+			break;
 	}
 }
 
@@ -1153,11 +1093,11 @@ static void run_random_case(const void *row)
 
 static void print_help(const char *name)
 {
-	printf("usage: %s [-s SEED] [-n COUNT] [-a | -q]\n"
-	       " -s  seed of the random tables (default: a new one)\n"
+	printf("usage: %s [-r SEED] [-n COUNT] [-a | -q]\n"
+	       " -r  what the random tables depend on (default: a new seed)\n"
 	       " -n  number of random tables (default: %d)\n"
 	       " -a  all inputs in all states (many times longer)\n"
-	       " -q  few inputs everywhere, each table on one vCPU (many times quicker)\n",
+	       " -q  few inputs everywhere, each table and state on one vCPU (many times quicker)\n",
 	       name, DEFAULT_RANDOM_TABLES);
 }
 
@@ -1174,14 +1114,13 @@ int main(int argc, char *argv[])
 {
 	int opt, i, nr_random = DEFAULT_RANDOM_TABLES;
 	struct random_case *random_cases;
-	pid_t pid = getpid();
 
 	setlinebuf(stdout);
-	seed = time(NULL) ^ ((u64)pid << 32);
+	seed = new_seed();
 
-	while ((opt = getopt(argc, argv, "hs:n:aq")) != -1) {
+	while ((opt = getopt(argc, argv, "hr:n:aq")) != -1) {
 		switch (opt) {
-		case 's':
+		case 'r':
 			seed = strtoull(optarg, NULL, 0);
 			break;
 		case 'n':
@@ -1222,7 +1161,7 @@ int main(int argc, char *argv[])
 
 		TEST_ASSERT(name, "Out of memory");
 		random_cases[i].seed = seed + i;
-		snprintf(name, 64, "random: -n 1 -s 0x%llx", (unsigned long long)seed + i);
+		snprintf(name, 64, "random: -n 1 -r 0x%llx", (unsigned long long)seed + i);
 		random_cases[i].name = name;
 	}
 
