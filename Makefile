@@ -1,10 +1,10 @@
 # The one entry point.  make help lists what there is.
 
-export K VARIANT CONFIG VENDOR KERNEL_SRC
+export K VARIANT CONFIG VENDOR KERNEL_SRC QEMU_SRC
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all test-intel-full test-dkms-install check tree refresh series kernel \
-	selftests bench coverage fuzz mutation docs status dkms kvm-cpuid shell clean distclean
+	selftests bench coverage fuzz mutation docs status dkms kvm-cpuid qemu shell clean distclean
 
 help: ## list the targets
 	@echo "usage: make TARGET [K=7.3] [VARIANT=patched|stock] [CONFIG=debug|kcsan] [VENDOR=amd|intel]"
@@ -16,6 +16,7 @@ help: ## list the targets
 	@echo "instead of the distribution's, VARIANT=stock the same kernel without the patches,"
 	@echo "CONFIG a kernel that looks for bugs (vm/debug.config) or data races (vm/kcsan.config),"
 	@echo "VENDOR=intel an emulated Intel machine, for run and shell."
+	@echo "make tree and make refresh do K=qemu, too; QEMU_SRC is a QEMU tree to use."
 
 run: kernel kvm-cpuid ## show the feature at work, in a patched kernel
 	@vm/run --quiet --cpus $(if $(filter intel,$(VENDOR)),1,4) --add build/kvm-cpuid/kvm-cpuid \
@@ -84,11 +85,14 @@ dkms: ## build the Debian package of modules for stock kernels: build/dkms
 test-dkms-install: ## install, upgrade and remove that package in a chroot (needs root)
 	@dkms/test-install
 
+qemu: ## build QEMU with vm-cpuid, for the emulated machine: build/qemu/patched/bin
+	@vm/qemu
+
 shell: kernel kvm-cpuid ## a shell in the emulated machine (C-a x ends it)
 	@vm/run --shell --add build/kvm-cpuid/kvm-cpuid
 
 clean: ## remove what was built, but not kernel trees
-	rm -rf build/log build/kvm-cpuid build/unit build/fuzz build/*/*/kernel* build/*/*/selftests build/*/*/bin build/*/*/bzImage* build/*/*/config*
+	rm -rf build/log build/kvm-cpuid build/unit build/fuzz build/*/*/kernel* build/*/*/selftests build/*/*/bin build/*/*/bzImage* build/*/*/config* build/qemu/*/obj build/qemu/tests
 
 distclean: ## remove all of build/, trees included (the cache stays)
 	rm -rf build

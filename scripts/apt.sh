@@ -54,6 +54,13 @@ archive_version() {
 		awk '$1 == "Version:" { print $2 }' <<<"$record"
 }
 
+# archive_source_version SOURCE - the same of a source package
+archive_source_version() {
+	local record
+	record=$(apt-cache "${apt[@]}" --only-source showsrc "$1" 2>/dev/null) &&
+		awk '$1 == "Version:" { print $2; exit }' <<<"$record" | grep .
+}
+
 # private_apt DIR SUITES [TYPE] - set the array apt to options with which apt uses DIR
 # alone, knows SUITES of the machine's own archive, by the machine's own keyring, and
 # takes nothing as installed; read the suites' lists, of TYPE deb (default) or deb-src.
@@ -78,4 +85,24 @@ private_apt() {
 	step apt-list "read the archive's list for $suites" 180 \
 		apt-get "${apt[@]}" -o APT::Update::Error-Mode=any update ||
 		{ say "cannot read $suites from $uri; is there a network?"; return 1; }
+}
+
+# unpack_packages STORE SUITE PACKAGE... - packages of SUITE, unpacked into STORE, which
+# is in the cache; nothing is installed.  Does nothing if STORE is there already.
+unpack_packages() {
+	local store=$1 suite=$2 tmp deb
+	shift 2
+	[[ ! -d $store ]] || return 0
+	lock "$store"
+	[[ ! -d $store ]] || return 0
+	tmp=$(mktemp -d "$store.XXXXXX")
+	leftovers+=("$tmp")
+	mkdir "$tmp/root" "$tmp/deb"
+	private_apt "$tmp" "$suite" || die "cannot get $1 from $suite; install it, or try again"
+	step "get-$1" "get $1" 300 env -C "$tmp/deb" apt-get "${apt[@]}" download "$@" ||
+		die "cannot get $1 from $suite; install it, or try again"
+	for deb in "$tmp"/deb/*.deb; do
+		dpkg-deb -x "$deb" "$tmp/root"
+	done
+	mv "$tmp/root" "$store"
 }

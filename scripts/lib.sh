@@ -4,13 +4,15 @@
 # What the scripts share: where things are, one form of error line, one way to
 # run long work.  Sourced, never run:  . "$(dirname "$0")/../scripts/lib.sh"
 #
-# Environment: K         kernel series (default: the newest that can be had)
+# Environment: K         kernel series (default: the newest that can be had), or qemu
+#                        where that is said
 #              VARIANT   patched (default), stock for the untouched source, or inherit
 #                        for patched with tests/inherit: KVM's own selftests then
 #                        give their VMs a table
 #              CONFIG    of the kernel: vm/kernel.config alone (default), or with
 #                        vm/CONFIG.config on top: debug, kcsan
 #              KERNEL_SRC  a kernel tree to use instead of the distribution's
+#              QEMU_SRC    the same for QEMU
 
 set -euo pipefail
 
@@ -41,27 +43,45 @@ supported_series() { (cd "$top/linux/patches" && printf '%s\n' */ | tr -d / | so
 # select_kernel - check K, VARIANT and CONFIG, and set what depends on them
 select_kernel() {
 	K=${K:-$("$top/scripts/available" --newest)}
-	VARIANT=${VARIANT:-patched}
 	CONFIG=${CONFIG:-}
-	export K VARIANT CONFIG
-	patches=$top/linux/patches/$K
-	build=$top/build/$K/$VARIANT
-	tree=$build/linux
-
+	export CONFIG
+	ours=$top/linux
+	patches=$ours/patches/$K
 	[[ $K =~ ^[0-9]+\.[0-9]+$ && -f $patches/BASE ]] ||
 		die "no patches for kernel series '$K'; K can be:" \
 		    "$(supported_series | tr '\n' ' ')"
-	[[ $VARIANT == patched || $VARIANT == stock || $VARIANT == inherit ]] ||
-		die "unknown VARIANT '$VARIANT'; it can be: patched stock inherit"
+	own_src=KERNEL_SRC src_kind='kernel tree' mark=Kbuild
+	select_variant linux inherit
 	case $CONFIG in
 	'' | debug | kcsan) bzimage=$build/bzImage${CONFIG:+-$CONFIG} ;;
 	*) die "unknown CONFIG '$CONFIG'; it can be: debug kcsan" ;;
 	esac
+	[[ $VARIANT != inherit ]] || patch_files+=("$top/tests/inherit/$K.patch")
+}
+
+# select_source - the same, where K may also be qemu
+select_source() {
+	[[ ${K:-} == qemu ]] || { select_kernel; return; }
+	ours=$top/qemu
+	patches=$ours/patches
+	own_src=QEMU_SRC src_kind='QEMU tree' mark=qemu-options.hx
+	select_variant qemu
+}
+
+# select_variant NAME [VARIANT] - what both have in common
+select_variant() {
+	VARIANT=${VARIANT:-patched}
+	[[ $VARIANT == patched || $VARIANT == stock || $VARIANT == "${2:-stock}" ]] ||
+		die "unknown VARIANT '$VARIANT'; it can be: patched stock${2:+ $2}"
+	export K VARIANT
+	build=$top/build/$K/$VARIANT
+	tree=$build/$1
+	src=${!own_src:-}
 	patch_files=()
 	[[ $VARIANT == stock ]] || mapfile -t patch_files < <(find "$patches" -name '*.patch' | sort)
-	[[ $VARIANT != inherit ]] || patch_files+=("$top/tests/inherit/$K.patch")
 
-	package='' suites='' version='' sha256=''
+
+	package='' source='' suites='' version='' sha256=''
 	# shellcheck source=linux/patches/7.3/BASE
 	. "$patches/BASE"
 }
@@ -113,18 +133,18 @@ step() {
 # source_key - names the pristine source, without unpacking it
 # Run after scripts/fetch: the archive may have had another version than BASE's.
 source_key() {
-	if [[ -z ${KERNEL_SRC:-} ]]; then
+	if [[ -z $src ]]; then
 		cat "$cache/deb/$sha256/sha256"
-	elif git -C "$KERNEL_SRC" rev-parse -q --verify 'HEAD^{tree}' 2>/dev/null; then
+	elif git -C "$src" rev-parse -q --verify 'HEAD^{tree}' 2>/dev/null; then
 		:
 	else
-		(cd "$KERNEL_SRC" && find . -type f -printf '%P %s %T@\n' | sort) | sha256sum | cut -d' ' -f1
+		(cd "$src" && find . -type f -printf '%P %s %T@\n' | sort) | sha256sum | cut -d' ' -f1
 	fi
 }
 
-# new_files - the files of ours that stand at their kernel paths under linux/
+# new_files - the files of ours that stand at their paths under linux/, or qemu/
 new_files() {
-	(cd "$top/linux" && find . -path ./patches -prune -o -type f ! -name '.*' ! -name '*~' -printf '%P\n' | sort)
+	(cd "$ours" && find . -path ./patches -prune -o -type f ! -name '.*' ! -name '*~' -printf '%P\n' | sort)
 }
 
 # tree_path FILE FOLDER - where a new file of ours stands in a tree that has its KVM
