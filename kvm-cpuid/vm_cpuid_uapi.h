@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
 /*
  * The constants of KVM_VM_SET_CPUID, for VMMs that are built against kernel
  * headers which do not have them yet. The numbers are provisional until
