@@ -92,7 +92,9 @@ shell: kernel kvm-cpuid ## a shell in the emulated machine (C-a x ends it)
 	@vm/run --shell --add build/kvm-cpuid/kvm-cpuid
 
 clean: ## remove what was built, but not kernel trees
-	rm -rf build/log build/kvm-cpuid build/unit build/fuzz build/*/*/kernel* build/*/*/selftests build/*/*/bin build/*/*/bzImage* build/*/*/config* build/qemu/*/obj build/qemu/tests
+	rm -rf build/log build/kvm-cpuid build/unit build/fuzz build/dkms* build/*/series* build/*/stock-kernel* \
+		build/*/*/kernel* build/*/*/selftests* build/*/*/bin build/*/*/suite build/*/*/bzImage* build/*/*/config* \
+		build/qemu/*/obj build/qemu/tests
 
 distclean: ## remove all of build/, trees included (the cache stays)
 	rm -rf build
