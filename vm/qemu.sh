@@ -36,7 +36,7 @@ emulator_check() {
 # emulator_command - sets emulator=(...): kernel console to $console, the
 # programs' serial port to standard output, and an end when the guest ends
 emulator_command() {
-	local serial=stdio options=() clock=''
+	local serial=stdio options=() clock='' threads=multi
 	[[ $shell -eq 0 ]] || serial=mon:stdio
 	case $accel in
 	kvm) options+=(-accel kvm -cpu "${cpu:-host}") ;;
@@ -44,7 +44,8 @@ emulator_command() {
 		if [[ $icount -eq 1 ]]; then
 			options+=(-accel "tcg,thread=single" -icount "shift=0,sleep=off")
 		else
-			options+=(-accel "tcg,thread=multi")
+			[[ $one_thread -eq 0 ]] || threads=single
+			options+=(-accel "tcg,thread=$threads")
 		fi
 		# Its TSC counts nanoseconds, which a kernel that calibrates it on a busy
 		# machine gets wrong, and tests of KVM's clocks with it.
