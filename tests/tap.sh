@@ -6,14 +6,13 @@ count=0 failed=0
 
 # check NAME COMMAND... - a case; what COMMAND prints is shown if it fails
 check() {
-	local name=$1 out
-	shift
+	local out
 	count=$((count + 1))
-	if out=$("$@" 2>&1); then
-		echo "ok $count $name"
+	if out=$("${@:2}" 2>&1); then
+		echo "ok $count $1"
 	else
 		failed=$((failed + 1))
-		echo "not ok $count $name"
+		echo "not ok $count $1"
 		printf '%s\n' "$out" | sed 's/^/#   /'
 	fi
 }
