@@ -13,7 +13,7 @@ check() {
 	else
 		failed=$((failed + 1))
 		echo "not ok $count $1"
-		printf '%s\n' "$out" | sed 's/^/#   /'
+		[[ -z $out ]] || printf '%s\n' "$out" | sed 's/^/#   /'
 	fi
 }
 
