@@ -47,8 +47,9 @@ emulator_command() {
 			[[ $one_thread -eq 0 ]] || threads=single
 			options+=(-accel "tcg,thread=$threads")
 		fi
-		# Its TSC counts nanoseconds, which a kernel that calibrates it on a busy
-		# machine gets wrong, and tests of KVM's clocks with it.
+		# A kernel that calibrates the TSC on a busy machine gets it wrong, and tests
+		# of KVM's clocks with it.  With --icount it counts nanoseconds; without, it is
+		# this machine's, and the guest's seconds are shorter the faster that is.
 		clock='tsc_early_khz=1000000 tsc=reliable '
 		options+=(-cpu "${cpu:-max}") ;;
 	esac
