@@ -10,7 +10,7 @@ help: ## list the targets
 	@echo "usage: make TARGET [K=7.3] [VARIANT=patched|stock] [CONFIG=debug|kcsan] [VENDOR=amd|intel]"
 	@echo "       [KERNEL_SRC=dir]"
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-17s%s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s%s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "K is the kernel series ($(notdir $(wildcard linux/patches/*))), KERNEL_SRC a kernel tree to use"
 	@echo "instead of the distribution's, VARIANT=stock the same kernel without the patches,"
