@@ -213,7 +213,7 @@ const struct kvm_cpuid_entry2 *kvm_vm_cpuid_find(const struct kvm_vm_cpuid *tabl
 {
 	u8 i = table->buckets[kvm_vm_cpuid_bucket(function)];
 	const struct kvm_cpuid_entry2 *e;
-	u64 n, nr_more;
+	unsigned long n, nr_more;
 
 	for (e = &table->entries[i]; e->function != function; e = &table->entries[i]) {
 		i = table->info[i].next;
@@ -233,7 +233,7 @@ const struct kvm_cpuid_entry2 *kvm_vm_cpuid_find(const struct kvm_vm_cpuid *tabl
 	 * where the entry is if there are none, it can't be further on.
 	 */
 	nr_more = table->info[i].nr_more;
-	n = min(index - e->index, nr_more);
+	n = min_t(u64, index - e->index, nr_more);
 	for (e += array_index_nospec(n, nr_more + 1); e->index > index; e--)
 		;
 
