@@ -134,6 +134,7 @@ void prove_ids(void)
 	struct kvm_vm_cpuid *table = calloc(1, sizeof(*table) + sizeof(*entries));
 	u32 id = nondet_u32(), xen_id = nondet_u32();
 	entry_t e, expected;
+	u16 fields = 0;
 
 	__CPROVER_assume(table != NULL);
 
@@ -150,7 +151,11 @@ void prove_ids(void)
 	table->xen.base = ref_xen_base(entries, 3);
 
 	e = ref_entry(entries, 3, 2, 0, 0);
-	kvm_vm_cpuid_set_ids(table, &e, kvm_vm_cpuid_owned(table, &e), id, xen_id);
+	for (u32 i = 0; i < ARRAY_SIZE(kvm_vm_cpuid_fields); i++) {
+		if (kvm_vm_cpuid_owns(table, &e, &kvm_vm_cpuid_fields[i]))
+			fields |= BIT(i);
+	}
+	kvm_vm_cpuid_set_ids(table, &e, fields, id, xen_id);
 	expected = ref_entry(entries, 3, 2, id, xen_id);
 	assert(equal(&e, &expected));
 	end();

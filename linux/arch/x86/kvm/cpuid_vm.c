@@ -295,29 +295,14 @@ static u32 *kvm_vm_cpuid_reg(struct kvm_cpuid_entry2 *entry,
 	return (void *)entry + field->reg;
 }
 
-/* The fields that KVM owns in @entry, as bits that stand for rows. */
-static u16 kvm_vm_cpuid_owned(const struct kvm_vm_cpuid *table,
-			      const struct kvm_cpuid_entry2 *entry)
-{
-	u16 owned = 0;
-	u32 i;
-
-	for (i = 0; i < ARRAY_SIZE(kvm_vm_cpuid_fields); i++) {
-		if (kvm_vm_cpuid_owns(table, entry, &kvm_vm_cpuid_fields[i]))
-			owned |= BIT(i);
-	}
-
-	return owned;
-}
-
 /* Sort the entries, clear what KVM owns, and note what reading needs to know. */
 static void kvm_vm_cpuid_canonicalize(struct kvm_vm_cpuid *table)
 {
 	const struct kvm_vm_cpuid_field *field;
 	const struct kvm_cpuid_entry2 *e;
 	struct kvm_hypervisor_cpuid kvm;
-	u16 owned, *computed;
-	u32 i;
+	u16 *computed;
+	u32 i, j;
 
 	BUILD_BUG_ON(BIT(ARRAY_SIZE(kvm_vm_cpuid_fields)) > KVM_VM_CPUID_HAS_RUNTIME);
 
@@ -328,18 +313,20 @@ static void kvm_vm_cpuid_canonicalize(struct kvm_vm_cpuid *table)
 	table->xen = kvm_vm_cpuid_find_hypervisor(table, XEN_SIGNATURE);
 
 	for (i = 0; i < table->nent; i++) {
-		owned = kvm_vm_cpuid_owned(table, &table->entries[i]);
 		computed = &table->info[i].computed;
 
-		for (; owned; owned &= owned - 1) {
-			field = &kvm_vm_cpuid_fields[__ffs(owned)];
+		for (j = 0; j < ARRAY_SIZE(kvm_vm_cpuid_fields); j++) {
+			field = &kvm_vm_cpuid_fields[j];
+
+			if (!kvm_vm_cpuid_owns(table, &table->entries[i], field))
+				continue;
 
 			*kvm_vm_cpuid_reg(&table->entries[i], field) &= ~field->mask;
 
 			if (field->source == KVM_VM_CPUID_RUNTIME)
 				*computed |= KVM_VM_CPUID_HAS_RUNTIME;
 			else
-				*computed |= BIT(__ffs(owned));
+				*computed |= BIT(j);
 		}
 	}
 
