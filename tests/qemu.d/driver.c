@@ -114,18 +114,29 @@ static void forget(struct machine *m)
 		*slot(m, id, SLOT_COUNT) = 0;
 }
 
-/* Print what QEMU said, as a comment. */
-static void show_err(struct machine *m)
+/* What QEMU warns of because the emulated machine is small, and its CPU not the one asked for. */
+static bool is_usual(const char *line)
 {
-	char line[512];
+	return strstr(line, "doesn't support requested feature") ||
+	       strstr(line, "exceeds the recommended cpus");
+}
+
+/* Print what else QEMU said, as a comment; true if it did say something. */
+static bool show_err(struct machine *m)
+{
 	FILE *f = fopen(m->err_path, "r");
+	bool any = false;
+	char line[512];
 
 	while (f && fgets(line, sizeof(line), f)) {
-		if (!strstr(line, "doesn't support requested feature"))
-			printf("# %s: %s", m->name, line);
+		if (is_usual(line))
+			continue;
+		printf("# %s: %s", m->name, line);
+		any = true;
 	}
 	if (f)
 		fclose(f);
+	return any;
 }
 
 static bool err_has(struct machine *m, const char *text)
@@ -626,6 +637,22 @@ static bool migrated(struct machine *m)
 	return false;
 }
 
+/*
+ * Wait until the destination runs: the source is done when all is in the pipe, and what
+ * the test writes into RAM until it is read would be overwritten.
+ */
+static bool resumed(struct machine *m)
+{
+	double limit = now() + SECONDS;
+
+	while (now() < limit && qmp(m, "{\"execute\": \"query-status\"}")) {
+		if (strstr(m->answer, "\"status\": \"running\""))
+			return true;
+		nap();
+	}
+	return false;
+}
+
 static void migrate(const char *from_accel, const char *to_accel, bool from_on, bool to_on)
 {
 	char args[1024];
@@ -644,7 +671,7 @@ static void migrate(const char *from_accel, const char *to_accel, bool from_on, 
 	start(&to, "to", QEMU, to_accel, 0, true, args);
 	ok = ok && uses_table(&to, to_on) &&
 	     qmp(&from, "{\"execute\": \"migrate\", \"arguments\": {\"uri\": \"exec:cat>/tmp/migration\"}}") &&
-	     migrated(&from) && again(&to, 3);
+	     migrated(&from) && resumed(&to) && again(&to, 3);
 	result(ok, "migrate from %s to %s: the guest runs on", from_accel, to_accel);
 	result(ok && !differences(&from, &to, 3, false),
 	       "migrate from %s to %s: CPUs read the same before and after", from_accel, to_accel);
@@ -689,9 +716,8 @@ static void falls_back(const char *what, const char *qemu, unsigned int cpus, co
 	start(&off, "off", QEMU, "vm-cpuid=off", cpus, true, args);
 	start(&m, "auto", qemu, "vm-cpuid=auto", cpus, true, args);
 	ok = ready(&off, 1) && ready(&m, 1) && uses_table(&m, false) &&
-	     !differences(&off, &m, cpus, false) && !err_has(&m, "vm-cpuid") && !err_has(&m, "leaf");
-	if (!ok)
-		show_err(&m);
+	     !differences(&off, &m, cpus, false);
+	ok = !show_err(&m) && ok;
 	result(ok, "vm-cpuid=auto: off for %s, silently, and CPUs read the same", what);
 	end(&off);
 	end(&m);
