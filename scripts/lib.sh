@@ -80,7 +80,6 @@ select_variant() {
 	patch_files=()
 	[[ $VARIANT == stock ]] || mapfile -t patch_files < <(find "$patches" -name '*.patch' | sort)
 
-
 	package='' source='' suites='' version='' sha256=''
 	# shellcheck source=linux/patches/7.3/BASE
 	. "$patches/BASE"
