@@ -106,3 +106,9 @@ unpack_packages() {
 	done
 	mv "$tmp/root" "$store"
 }
+
+# unpacked_command STORE PROGRAM - sets command to what runs a program of these packages
+unpacked_command() {
+	local libraries=$1/usr/lib/x86_64-linux-gnu
+	command=("$libraries/ld-linux-x86-64.so.2" --library-path "$libraries:$1/usr/lib" "$1/usr/bin/$2")
+}
