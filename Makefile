@@ -31,7 +31,7 @@ check: ## what reviewers of the series would check: configurations, warnings, do
 test-all: ## make test, and longer tests
 	@tests/run --all
 
-test-intel-full: ## KVM's whole suite on emulated Intel, in a Bochs that is built for it (hours)
+test-intel-full: ## KVM's whole suite on emulated Intel, in a Bochs built for it (half an hour)
 	@tests/bochs
 	@tests/suite-compare intel-full
 
