@@ -623,31 +623,16 @@ static void plugging(void)
 
 /* --- migration */
 
-static bool migrated(struct machine *m)
+/* Ask by @query until the status is @status; false if it is "failed", or that takes too long. */
+static bool reaches(struct machine *m, const char *query, const char *status)
 {
 	double limit = now() + SECONDS;
 
-	while (now() < limit && qmp(m, "{\"execute\": \"query-migrate\"}")) {
-		if (strstr(m->answer, "\"completed\""))
+	while (now() < limit && qmp(m, "{\"execute\": \"%s\"}", query)) {
+		if (strstr(m->answer, status))
 			return true;
 		if (strstr(m->answer, "\"failed\""))
 			break;
-		nap();
-	}
-	return false;
-}
-
-/*
- * Wait until the destination runs: the source is done when all is in the pipe, and what
- * the test writes into RAM until it is read would be overwritten.
- */
-static bool resumed(struct machine *m)
-{
-	double limit = now() + SECONDS;
-
-	while (now() < limit && qmp(m, "{\"execute\": \"query-status\"}")) {
-		if (strstr(m->answer, "\"status\": \"running\""))
-			return true;
 		nap();
 	}
 	return false;
@@ -671,7 +656,9 @@ static void migrate(const char *from_accel, const char *to_accel, bool from_on, 
 	start(&to, "to", QEMU, to_accel, 0, true, args);
 	ok = ok && uses_table(&to, to_on) &&
 	     qmp(&from, "{\"execute\": \"migrate\", \"arguments\": {\"uri\": \"exec:cat>/tmp/migration\"}}") &&
-	     migrated(&from) && resumed(&to) && again(&to, 3);
+	     reaches(&from, "query-migrate", "\"status\": \"completed\"") &&
+	     /* What is in the pipe still, overwrites what the test writes into RAM. */
+	     reaches(&to, "query-status", "\"status\": \"running\"") && again(&to, 3);
 	result(ok, "migrate from %s to %s: the guest runs on", from_accel, to_accel);
 	result(ok && !differences(&from, &to, 3, false),
 	       "migrate from %s to %s: CPUs read the same before and after", from_accel, to_accel);
