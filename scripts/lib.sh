@@ -125,7 +125,11 @@ step() {
 	case $rc in
 	0) say "  done in $((SECONDS - from)) s" ;;
 	124 | 137) say "$what: gave up after $limit s; see $log"; return 1 ;;
-	*) tail -n 5 "$log" >&2; return 1 ;;
+	*)
+		# With several compilers at work, the error is not at the end.
+		grep -m 1 ' error: ' "$log" >&2 || :
+		tail -n 5 "$log" >&2
+		return 1 ;;
 	esac
 }
 
