@@ -105,6 +105,8 @@ unpack_packages() {
 		dpkg-deb -x "$deb" "$tmp/root"
 	done
 	mv "$tmp/root" "$store"
+	# Here, as this may be in a subshell, whose end removes nothing.
+	rm -rf "$tmp"
 }
 
 # unpacked_command STORE PROGRAM - sets command to what runs a program of these packages
