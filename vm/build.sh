@@ -52,4 +52,4 @@ keep() {
 }
 
 # kernel_make ARG... - make, with every core and the compiler cache
-kernel_make() { make CC='ccache gcc' -j"$(nproc)" "$@"; }
+kernel_make() { make CC='ccache gcc' HOSTCC='ccache gcc' -j"$(nproc)" "$@"; }
