@@ -9,4 +9,4 @@ mount -t proc proc /proc
 exec >/dev/kmsg 2>&1 </dev/null
 echo "inner: $(grep -c ^processor /proc/cpuinfo) CPUs"
 echo "inner: cpuid -r $(cpuid -r | md5sum)"
-poweroff -f
+reboot -f
