@@ -14,6 +14,8 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include <linux/kvm_para.h>
+
 #include "vm_cpuid_util.h"
 
 #define MSR_HV_VP_INDEX		0x40000002
@@ -1024,6 +1026,20 @@ static void test_xcr0(void)
 	}
 }
 
+/* What KVM_HC_KICK_CPU returns, the hypercall of PV_UNHALT, where KVM enforces features. */
+static u32 kick_cpu(struct kvm_vcpu *vcpu)
+{
+	struct guest_op op = {
+		.op = GUEST_OP_VMCALL,
+		.eax = KVM_HC_KICK_CPU,
+		.ecx = vcpu->id,
+	};
+
+	vcpu_enable_cap(vcpu, KVM_CAP_ENFORCE_PV_FEATURE_CPUID, 1);
+	guest_run(vcpu, &op, 1);
+	return op.eax;
+}
+
 static void test_pv_unhalt(void)
 {
 	struct kvm_cpuid2 *table = supported_table();
@@ -1048,6 +1064,9 @@ static void test_pv_unhalt(void)
 			guest_write(vcpu[twin], GUEST_OP_WRMSR, MSR_IA32_APICBASE, 0);
 		expect_reg(vcpu[UNDER_TABLE], 0x40000001, 0, KVM_CPUID_EAX, BIT_PV_UNHALT,
 			   disable ? 0 : BIT_PV_UNHALT);
+		for (twin = 0; twin < NR_TWINS; twin++)
+			EXPECT_U32("KVM_HC_KICK_CPU", kick_cpu(vcpu[twin]),
+				   disable ? -KVM_ENOSYS : 0);
 		expect_same_guest(vcpu, table);
 		expect_guest_agrees(vcpu[UNDER_TABLE]);
 		expect_vm_table(vm[UNDER_TABLE], table);

@@ -238,6 +238,7 @@ static inline struct kvm_cpuid2 *vcpu_get_cpuid2(struct kvm_vcpu *vcpu)
 #define GUEST_OP_WRMSR		3
 #define GUEST_OP_SET_CR4	4
 #define GUEST_OP_MONITOR	5
+#define GUEST_OP_VMCALL		6	/* On AMD, KVM makes it VMMCALL. */
 
 struct guest_op {
 	u32 op;
@@ -281,7 +282,11 @@ asm(".pushsection .rodata\n"
 	"	jne	6f\n"
 	"	monitor\n"
 	"	jmp	9f\n"
-	"6:	out	%al, $0x80\n"
+	"6:	cmp	$" __stringify(GUEST_OP_VMCALL) ", %ebp\n"
+	"	jne	7f\n"
+	"	vmcall\n"
+	"	jmp	9f\n"
+	"7:	out	%al, $0x80\n"
 	"	jmp	vm_cpuid_guest_start\n"
 	"9:	mov	%eax, 4(%esi)\n"
 	"	mov	%ebx, 8(%esi)\n"
