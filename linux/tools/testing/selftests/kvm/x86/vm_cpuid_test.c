@@ -76,6 +76,15 @@ static struct kvm_cpuid2 *plain_topology_table(void)
 	return t;
 }
 
+/* CR4 may then have less than the host's. */
+static struct kvm_cpuid2 *few_features_table(void)
+{
+	struct kvm_cpuid2 *t = supported_table();
+
+	cpuid_drop(t, 0x7, 0);
+	return t;
+}
+
 static struct kvm_cpuid2 *intel_table(void)
 {
 	return small_table(0xb, "GenuineIntel");
@@ -1235,6 +1244,11 @@ static void expect_same_vmx(struct kvm_vcpu *vcpu[NR_TWINS], bool has_vmx)
 		       (controls[i] & ~(FEAT_CTL_LOCKED | FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX)),
 		       "vCPU %u: can't enable VMX", vcpu[0]->id);
 	}
+
+	/* Newer kernels limit what the guest may write, but not the host.  A #GP is fatal. */
+	for (i = 0; i < NR_TWINS && has_vmx; i++)
+		guest_write(vcpu[i], GUEST_OP_WRMSR, MSR_IA32_FEAT_CTL,
+			    FEAT_CTL_LOCKED | FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX);
 }
 
 /* No state but RDX, by design, tells a new vCPU from its twin. */
@@ -1292,6 +1306,7 @@ static const struct twin_case twin_cases[] = {
 	{ "twins: KVM_GET_SUPPORTED_CPUID", supported_table },
 	{ "twins: with topology leaves", topology_table },
 	{ "twins: with topology leaves, no in-kernel local APIC", topology_table, true },
+	{ "twins: without leaf 7's features", few_features_table },
 	{ "twins: with Hyper-V", hyperv_table },
 	{ "twins: Intel's vendor", intel_table },
 	{ "twins: topology leaves without an index", plain_topology_table },
