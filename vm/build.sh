@@ -42,13 +42,14 @@ ready_tree() {
 		say "build/$K/$VARIANT/linux has work in it that linux/patches/$K lacks; it is built as it is"
 }
 
-# keep DIR STORE - into the cache, for the next checkout
+# keep DIR STORE - into the cache, for the next checkout; the first of two that do it wins
 keep() {
+	local new
 	[[ $state != edited ]] || return 0
 	mkdir -p "${2%/*}"
-	rm -rf "$2.new"
-	cp -r "$1" "$2.new"
-	mv "$2.new" "$2"
+	new=$(mktemp -d "$2.XXXXXX")
+	cp -r "$1/." "$new"
+	mv -T "$new" "$2" 2>/dev/null || rm -rf "$new"
 }
 
 # kernel_make ARG... - make, with every core and the compiler cache
