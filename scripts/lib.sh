@@ -145,14 +145,14 @@ source_key() {
 	fi
 }
 
-# new_files - the files of ours that stand at their paths under linux/, or qemu/
+# new_files - the files of ours that stand at their paths under linux/, or qemu/.  Selftests
+# are in the newest series only: one build of them tests all kernels.
 new_files() {
-	(cd "$ours" && find . -path ./patches -prune -o -type f ! -name '.*' ! -name '*~' -printf '%P\n' | sort)
+	local selftests=(-path ./tools -o)
+	[[ ${K:-} != "$(supported_series | head -n 1)" ]] || selftests=()
+	(cd "$ours" && find . \( "${selftests[@]}" -path ./patches \) -prune -o \
+		-type f ! -name '.*' ! -name '*~' -printf '%P\n' | sort)
 }
-
-# tree_path FILE FOLDER - where a new file of ours stands in a tree that has its KVM
-# selftests for x86 in FOLDER: before 6.14 that was not x86
-tree_path() { echo "${1/#tools\/testing\/selftests\/kvm\/x86\//tools/testing/selftests/kvm/$2/}"; }
 
 # patch_key - names what is done to the source, apart from the new files
 patch_key() {
