@@ -66,18 +66,18 @@ static void seed_table(const char *table, const char *what, int n,
 	fclose(file);
 }
 
-/* Each byte of @steps is an ioctl's number and, in the high half, what fails. */
+/* Each byte of @steps is what to do and, in the high half, what fails. */
 static void seed_ioctl(const char *table, int n, const char *steps,
 		       const struct fuzz_entry *entries, int nent)
 {
 	FILE *file = seed_file("ioctl", table, "steps", n);
 
 	for (; *steps; steps++) {
-		/* Permission for AMX, and a fault within the second entry. */
-		uint8_t step[8] = { *steps & 0xf, nent, 0, 0x80 | (*steps >> 4), 50 };
+		/* Permission for AMX, a fault within the second entry, and a vCPU ID. */
+		uint8_t step[8] = { *steps & 0xf, nent, 0, 0x80 | (*steps >> 4), 50, 0, 77 };
 
 		fwrite(step, sizeof(step), 1, file);
-		if ((*steps & 0xf) >= 3)
+		if ((*steps & 0x7) >= 3)
 			fwrite(entries, sizeof(*entries), nent, file);
 	}
 	fclose(file);
@@ -86,7 +86,8 @@ static void seed_ioctl(const char *table, int n, const char *steps,
 int main(int argc, char **argv)
 {
 	static const char *const steps[] = { "\x03\x01", "\x01\x03\x03\x01\x08\x01\x03",
-					     "\x13\x03\x23\x21\x01", "\x03\x33\x01" };
+					     "\x13\x03\x23\x21\x01", "\x03\x33\x01",
+					     "\x03\x10\x50\x08\x03\x41\x43" };
 	struct fuzz_entry entries[MAX], tmp;
 
 	if (argc != 2) {

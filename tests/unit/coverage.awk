@@ -1,4 +1,4 @@
-# What gcov -b says of cpuid_vm.c and cpuid_vm.h: two sums, and each gap.  The same source
+# What gcov -b says of cpuid_vm.c: two sums, and each gap.  The same source
 # may come from several programs: what any of them reaches is reached.
 
 function source_line() { return source ":" number }

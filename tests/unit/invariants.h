@@ -10,19 +10,38 @@
 
 #include "reference.h"
 
-/* Userspace's memory: as large as it says, so that reading on is found. */
-static int set_cpuid(struct kvm *kvm, const entry_t *entries, struct kvm_cpuid2 *header)
+/* User memory ends where the table ends, so that reading on is found. */
+static int set_cpuid(struct kvm *kvm, const entry_t *entries, u32 nent, u32 *padding)
 {
-	size_t size = header->nent <= KVM_MAX_CPUID_ENTRIES ? header->nent * sizeof(*entries) : 0;
-	entry_t *user = malloc(size);
+	size_t size = nent <= KVM_MAX_CPUID_ENTRIES ? nent * sizeof(*entries) : 0;
+	struct kvm_cpuid2 *user = malloc(sizeof(*user) + size);
 	int r;
 
+	user->nent = nent;
+	user->padding = *padding;
 	if (size)
-		memcpy(user, entries, size);
-	r = kvm_vm_ioctl_set_cpuid(kvm, header, user);
-	assert(!size || !memcmp(user, entries, size));
+		memcpy(user->entries, entries, size);
+
+	shim.user = user;
+	r = kvm_vm_ioctl_set_cpuid(kvm, user);
 	assert(!kvm->lock.held);
+
+	/* Only the padding is ever written. */
+	assert(user->nent == nent);
+	assert(!size || !memcmp(user->entries, entries, size));
+	*padding = user->padding;
 	free(user);
+
+	return r;
+}
+
+static int get_cpuid(struct kvm *kvm, struct kvm_cpuid2 *user)
+{
+	int r;
+
+	shim.user = user;
+	r = kvm_vm_ioctl_get_cpuid(kvm, user);
+	assert(!kvm->lock.held);
 
 	return r;
 }
@@ -33,161 +52,118 @@ static void free_cpuid(struct kvm *kvm)
 	kvm->arch.cpuid = NULL;
 }
 
-/* What a guest reads, but for bits that follow its vCPU's state; as KVM's callers do it. */
-static bool read_cpuid(const struct kvm_vm_cpuid *table, u32 function, u64 index,
-		       u32 id, u32 xen_id, entry_t *e)
+static int create_vcpu(struct kvm *kvm, u32 id, struct kvm_vcpu *vcpu)
 {
-	const entry_t *found = kvm_vm_cpuid_find(table, function, index);
+	*vcpu = (struct kvm_vcpu){ .kvm = kvm, .vcpu_id = id };
 
-	if (!found)
-		return false;
+	kvm->created_vcpus++;
+	return kvm_vcpu_inherit_cpuid(vcpu);
+}
 
-	assert(found >= table->entries && found < table->entries + table->nent);
+static void destroy_vcpu(struct kvm_vcpu *vcpu)
+{
+	kvfree(vcpu->arch.cpuid_entries);
+	vcpu->kvm->created_vcpus--;
+}
 
-	*e = *found;
-	kvm_vm_cpuid_set_ids(table, e, kvm_vm_cpuid_computed(table, found), id, xen_id);
+/* Are @is the entries as a vCPU of this ID gets them; with a Xen vCPU ID if it has one? */
+static bool as_reference(const entry_t *is, const entry_t *entries, int nent, u32 id,
+			 const u32 *xen_id)
+{
+	entry_t e;
+
+	for (int i = 0; i < nent; i++) {
+		e = ref_entry(entries, nent, i, id);
+		if (xen_id && ref_has_xen_id(entries, nent, i))
+			e.ebx = *xen_id;
+
+		if (memcmp(&is[ref_rank(entries, nent, i)], &e, sizeof(e)))
+			return false;
+	}
 
 	return true;
 }
 
-/* The lookups whose results could differ: each function, each index, their neighbours. */
-static const char *differs_in_find(const struct kvm_vm_cpuid *table, const entry_t *entries,
-				   int nent, u32 id, u32 xen_id)
+static const char *differs_in_vcpu(struct kvm *kvm, const entry_t *entries, int nent, u32 id,
+				   u32 xen_id)
 {
-	const u64 any = KVM_CPUID_INDEX_NOT_SIGNIFICANT;
-	entry_t e, expected;
+	const char *what = NULL;
+	struct kvm_vcpu vcpu;
 
-	for (int i = 0; i < nent; i++) {
-		u32 index = entries[i].index;
-		u64 indexes[] = { index - 1u, index, index + 1u, 0, 1, ~0u,
-				  entries[(i + 1) % nent].index, any };
+	if (create_vcpu(kvm, id, &vcpu))
+		return "no vCPU";
 
-		for (u32 function = entries[i].function - 1, f = 0; f < 3; f++, function++) {
-			for (size_t n = 0; n < ARRAY_SIZE(indexes); n++) {
-				int found = indexes[n] == any ?
-					    ref_find_first(entries, nent, function) :
-					    ref_find(entries, nent, function, indexes[n]);
+	if (vcpu.arch.cpuid_nent != nent)
+		what = "the vCPU's number of entries";
+	else if (!as_reference(vcpu.arch.cpuid_entries, entries, nent, id, NULL))
+		what = "the vCPU's entries";
 
-				if (read_cpuid(table, function, indexes[n], id, xen_id, &e) !=
-				    (found >= 0))
-					return "find: an entry, or none";
-				if (found < 0)
-					continue;
+	kvm_vcpu_set_xen_cpuid(&vcpu, xen_id);
+	if (!what && !as_reference(vcpu.arch.cpuid_entries, entries, nent, id, &xen_id))
+		what = "the vCPU's entries with a Xen vCPU ID";
 
-				/* Finding is all that the neighbours are for. */
-				if (e.function != entries[found].function ||
-				    e.index != entries[found].index)
-					return "find: which entry";
-				if (found != i || indexes[n] != index)
-					continue;
-
-				expected = ref_entry(entries, nent, i, id, xen_id);
-				if (memcmp(&e, &expected, sizeof(e)))
-					return "what the vCPU reads";
-			}
-		}
-	}
-
-	return NULL;
+	destroy_vcpu(&vcpu);
+	return what;
 }
 
-/* What canonical form is, and what the table remembers besides. */
-static const char *differs_in_table(const struct kvm_vm_cpuid *table, const entry_t *entries,
-				    int nent)
+/* Read the table, and set what was read, backwards: that changes nothing. */
+static const char *differs_in_get(struct kvm *kvm, u32 nent)
 {
-	int pv = ref_pv_features(entries, nent);
-	entry_t canonical;
-	const entry_t *e;
-	u16 computed;
+	size_t size = sizeof(struct kvm_cpuid2) + nent * sizeof(entry_t);
+	struct kvm_cpuid2 *user = malloc(size);
+	entry_t again[KVM_MAX_CPUID_ENTRIES];
+	const char *what = NULL;
+	u32 padding = 0;
 
-	if ((int)table->nent != nent)
-		return "number of entries";
+	user->nent = nent;
+	user->padding = 1;
+	if (get_cpuid(kvm, user) || memcmp(user, kvm->arch.cpuid, size))
+		what = "get: not what is stored";
 
-	for (int i = 0; i < nent; i++) {
-		e = &table->entries[ref_rank(entries, nent, i)];
+	for (u32 i = 0; i < nent; i++)
+		again[i] = user->entries[nent - 1 - i];
+	if (!what && (set_cpuid(kvm, again, nent, &padding) ||
+		      memcmp(user, kvm->arch.cpuid, size)))
+		what = "get, set, get is no fixed point";
 
-		canonical = ref_entry(entries, nent, i, 0, 0);
-		if (memcmp(e, &canonical, sizeof(*e)))
-			return "canonical form";
-
-		computed = kvm_vm_cpuid_computed(table, e);
-		if (!(computed & ~KVM_VM_CPUID_HAS_RUNTIME) == ref_has_ids(entries, nent, i))
-			return "computed: IDs";
-		if (!(computed & KVM_VM_CPUID_HAS_RUNTIME) == ref_is_runtime(entries, nent, i))
-			return "computed: run-time fields";
-		if (i == pv ? e != table->pv_features : e == table->pv_features)
-			return "pv_features";
-	}
-
-	if (pv < 0 && table->pv_features)
-		return "pv_features, but there are none";
-	if (table->package_width != ref_package_width(entries, nent))
-		return "package_width";
-	if (table->xen.base != ref_xen_base(entries, nent))
-		return "xen.base";
-	if (table->xen.base &&
-	    table->xen.limit != entries[ref_find_first(entries, nent, table->xen.base)].eax)
-		return "xen.limit";
-
-	return NULL;
+	free(user);
+	return what;
 }
 
 /*
- * Give the table to a VM, and if it takes it, be its vCPU with this id.  Returns what
- * differs from the reference, or NULL.  entries[] has at least one entry.
+ * Give the table to a VM, and if it takes it, be its vCPU with this ID.  Returns what
+ * differs from the reference, or NULL.
  */
 static const char *differs(const entry_t *entries, u32 nent, u32 id, u32 xen_id)
 {
-	struct kvm_cpuid2 header = { .nent = nent };
-	entry_t out[KVM_MAX_CPUID_ENTRIES];
-	entry_t again[KVM_MAX_CPUID_ENTRIES];
-	size_t size = nent * sizeof(*entries);
-	struct kvm_vm_cpuid *before;
+	u32 padding = 0, expected_padding = 0;
+	const char *what = NULL;
 	struct kvm kvm = {};
-	const char *what;
-	u32 bad = nent;
-	int r;
+	int expected, r;
 
-	r = ref_check(entries, &bad, shim.guest_perm);
-	if (set_cpuid(&kvm, entries, &header) != r)
-		return "accepted, or refused";
-	if (header.nent != bad)
-		return "which entry is bad";
-	if (r)
-		return kvm.arch.cpuid ? "refused, but stored" : NULL;
+	expected = ref_set(entries, nent, &expected_padding, shim.guest_perm);
+	r = set_cpuid(&kvm, entries, nent, &padding);
 
-	if (shim.has_caps != kvm.arch.cpuid)
-		return "capabilities";
+	if (r != expected)
+		what = "accepted, or refused";
+	else if (padding != expected_padding)
+		what = "which entry is bad";
+	else if (!kvm.arch.cpuid != (r || !nent))
+		what = "a table, or none";
+	else if (kvm.arch.cpuid &&
+		 (kvm.arch.cpuid->nent != nent || kvm.arch.cpuid->padding))
+		what = "the stored header";
 
-	before = malloc(sizeof(*before) + size);
-	memcpy(before, kvm.arch.cpuid, sizeof(*before) + size);
+	if (!what && kvm.arch.cpuid) {
+		what = differs_in_vcpu(&kvm, entries, nent, id, xen_id);
+		if (!as_reference(kvm.arch.cpuid->entries, entries, nent, 0, NULL))
+			what = "canonical form";
+		if (!what)
+			what = differs_in_get(&kvm, nent);
+	}
 
-	what = differs_in_table(kvm.arch.cpuid, entries, nent);
-	if (!what)
-		what = differs_in_find(kvm.arch.cpuid, entries, nent, id, xen_id);
-
-	memset(out, 0xff, sizeof(out));
-	header.padding = 1;
-	if (kvm_vm_ioctl_get_cpuid(&kvm, &header, out) || header.nent != nent || header.padding)
-		what = "get";
-	else if (memcmp(out, before->entries, size))
-		what = "get: not what is stored";
-	else if (nent < KVM_MAX_CPUID_ENTRIES && out[nent].function != ~0u)
-		what = "get: writes on";
-
-	if (memcmp(before, kvm.arch.cpuid, sizeof(*before) + size))
-		what = "the stored table was written";
-
-	/* The order in which userspace gives the entries changes nothing. */
-	for (u32 i = 0; i < nent; i++)
-		again[i] = out[nent - 1 - i];
-	if (set_cpuid(&kvm, again, &header) ||
-	    kvm_vm_ioctl_get_cpuid(&kvm, &header, again) || memcmp(out, again, size))
-		what = "get, set, get is no fixed point";
-
-	free(before);
 	free_cpuid(&kvm);
-	if (shim.allocations)
+	if (!what && shim.allocations)
 		what = "memory leaked";
 
 	return what;

@@ -75,40 +75,51 @@ static bool ref_bad_entry(const entry_t *entries, int i)
 	return false;
 }
 
-/* Is the table accepted?  If an entry is bad, *nent becomes its number. */
-static int ref_check(const entry_t *entries, uint32_t *nent, uint64_t guest_perm)
+/* The number of the first bad entry, counted from one, or 0. */
+static uint32_t ref_check(const entry_t *entries, int nent)
 {
-	/* Of the shims' dynamic xfeatures, one is in each half. */
-	const uint32_t amx = 1 << 18, unreal = 1 << (50 - 32);
-	bool may_amx = guest_perm >> 18 & 1, may_unreal = guest_perm >> 50 & 1;
-	int i;
-
-	if (*nent > 256) {
-		*nent = 256;
-		return -E2BIG;
+	for (int i = 0; i < nent; i++) {
+		if (ref_bad_entry(entries, i))
+			return i + 1;
 	}
-
-	if (*nent == 0)
-		return -EINVAL;
-
-	for (i = 0; i < (int)*nent; i++) {
-		if (ref_bad_entry(entries, i)) {
-			*nent = i;
-			return -EINVAL;
-		}
-	}
-
-	i = ref_find(entries, *nent, 0xd, 0);
-	if (i >= 0 && (entries[i].eax & amx) && !may_amx)
-		return -EPERM;
-	if (i >= 0 && (entries[i].edx & unreal) && !may_unreal)
-		return -EPERM;
 
 	return 0;
 }
 
-/* Where a hypervisor's leaves start, at the lowest place if at several; 0 if it has none. */
-static uint32_t ref_hypervisor_base(const entry_t *entries, int nent, const char *name)
+/* Does the table have a dynamic xfeature that isn't allowed? */
+static bool ref_forbidden(const entry_t *entries, int nent, uint64_t guest_perm)
+{
+	/* Of the shims' dynamic xfeatures, one is in each half. */
+	const uint32_t amx = 1 << 18, unreal = 1 << (50 - 32);
+	bool may_amx = guest_perm >> 18 & 1, may_unreal = guest_perm >> 50 & 1;
+	int i = ref_find(entries, nent, 0xd, 0);
+
+	return i >= 0 && (((entries[i].eax & amx) && !may_amx) ||
+			  ((entries[i].edx & unreal) && !may_unreal));
+}
+
+/*
+ * What KVM_VM_SET_CPUID returns before it looks for vCPUs, if nothing else is wrong.
+ * *padding becomes what it tells userspace.
+ */
+static int ref_set(const entry_t *entries, uint32_t nent, uint32_t *padding,
+		   uint64_t guest_perm)
+{
+	if (nent > 256)
+		return -E2BIG;
+
+	if (*padding)
+		return -EINVAL;
+
+	*padding = ref_check(entries, nent);
+	if (*padding)
+		return -EINVAL;
+
+	return ref_forbidden(entries, nent, guest_perm) ? -EPERM : 0;
+}
+
+/* Where Xen's leaves start, at the lowest place if at several; 0 if there are none. */
+static uint32_t ref_xen_base(const entry_t *entries, int nent)
 {
 	uint32_t base = 0;
 
@@ -118,8 +129,8 @@ static uint32_t ref_hypervisor_base(const entry_t *entries, int nent, const char
 		if (e->function < 0x40000000 || e->function > 0x4000ffff || e->function % 0x100)
 			continue;
 
-		if (memcmp(&e->ebx, name, 4) || memcmp(&e->ecx, name + 4, 4) ||
-		    memcmp(&e->edx, name + 8, 4) ||
+		if (memcmp(&e->ebx, "XenV", 4) || memcmp(&e->ecx, "MMXe", 4) ||
+		    memcmp(&e->edx, "nVMM", 4) ||
 		    i != ref_find_first(entries, nent, e->function))
 			continue;
 
@@ -130,16 +141,12 @@ static uint32_t ref_hypervisor_base(const entry_t *entries, int nent, const char
 	return base;
 }
 
-static int ref_pv_features(const entry_t *entries, int nent)
+/* Does EBX of entry @i become the Xen vCPU ID? */
+static bool ref_has_xen_id(const entry_t *entries, int nent, int i)
 {
-	uint32_t base = ref_hypervisor_base(entries, nent, "KVMKVMKVM\0\0");
+	uint32_t base = ref_xen_base(entries, nent);
 
-	return base ? ref_find_first(entries, nent, base + 1) : -1;
-}
-
-static uint32_t ref_xen_base(const entry_t *entries, int nent)
-{
-	return ref_hypervisor_base(entries, nent, "XenVMMXenVMM");
+	return base && entries[i].function == base + 4 && (entries[i].eax & (1 << 3));
 }
 
 /* How many bits it takes to give each of so many things a number. */
@@ -166,7 +173,7 @@ static unsigned int ref_package_width(const entry_t *entries, int nent)
 	return width ? width : ref_bits(threads);
 }
 
-/* Has entry @i a bit that follows the vCPU's state, i.e. control registers and MSRs? */
+/* Does KVM always compute a field of entry @i from the vCPU's state? */
 static bool ref_is_runtime(const entry_t *entries, int nent, int i)
 {
 	switch (entries[i].function) {
@@ -182,15 +189,20 @@ static bool ref_is_runtime(const entry_t *entries, int nent, int i)
 		       (entries[i].eax & (1 << 1) || entries[i].eax & (1 << 3));
 	}
 
-	return i == ref_pv_features(entries, nent);
+	return false;
 }
 
-/* Entry @i with what KVM fills in for a vCPU of this id, and state bits zero. */
-static entry_t ref_entry(const entry_t *entries, int nent, int i, uint32_t id,
-			 uint32_t xen_id)
+/*
+ * Entry @i as a vCPU of this ID gets it: state bits are zero.  With ID 0 that is
+ * canonical form.
+ */
+static entry_t ref_entry(const entry_t *entries, int nent, int i, uint32_t id)
 {
 	unsigned int package, nodes, node_width, threads;
 	entry_t e = entries[i];
+
+	if (e.flags != KVM_CPUID_FLAG_SIGNIFCANT_INDEX)
+		e.index = 0;
 
 	switch (e.function) {
 	case 0x1:
@@ -213,14 +225,6 @@ static entry_t ref_entry(const entry_t *entries, int nent, int i, uint32_t id,
 		break;
 	}
 
-#ifdef CONFIG_KVM_XEN
-	if (ref_xen_base(entries, nent) &&
-	    e.function == ref_xen_base(entries, nent) + 4 && (e.eax & (1 << 3)))
-		e.ebx = xen_id;
-#else
-	(void)xen_id;
-#endif
-
 	if (ref_is_runtime(entries, nent, i)) {
 		switch (e.function) {
 		case 0x1:
@@ -237,15 +241,6 @@ static entry_t ref_entry(const entry_t *entries, int nent, int i, uint32_t id,
 	}
 
 	return e;
-}
-
-/* Has entry @i a field that depends on who the vCPU is? */
-static bool ref_has_ids(const entry_t *entries, int nent, int i)
-{
-	entry_t none = ref_entry(entries, nent, i, 0, 0);
-	entry_t all = ref_entry(entries, nent, i, ~0u, ~0u);
-
-	return memcmp(&none, &all, sizeof(none));
 }
 
 /* Where entry @i stands in the canonical order. */

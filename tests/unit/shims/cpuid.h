@@ -1,32 +1,41 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* arch/x86/kvm/cpuid.h, with what that includes. */
 #ifndef SHIM_CPUID_H
 #define SHIM_CPUID_H
 
-#include <asm/kvm_para.h>
 #include <linux/kvm_host.h>
 
-#define X86_FEATURE_APIC	(0 * 32 + 9)
-#define X86_FEATURE_OSXSAVE	(4 * 32 + 27)
-#define X86_FEATURE_XSAVEC	(10 * 32 + 1)
-#define X86_FEATURE_XSAVES	(10 * 32 + 3)
-#define X86_FEATURE_OSPKE	(16 * 32 + 4)
+/* The register, EAX to EDX, and the bit in it. */
+#define X86_FEATURE_XSAVEC	(0 * 32 + 1)
+#define X86_FEATURE_XSAVES	(0 * 32 + 3)
+#define X86_FEATURE_OSPKE	(2 * 32 + 4)
+#define X86_FEATURE_OSXSAVE	(2 * 32 + 27)
+#define X86_FEATURE_APIC	(3 * 32 + 9)
 
-#define NR_KVM_CPU_CAPS		1
-
-/* What follows from a table in the kernel at hand. */
-struct kvm_vm_cpuid;
-
-static inline void kvm_vm_cpuid_init_cpu_caps(struct kvm_vm_cpuid *table)
+static inline bool cpuid_entry_has(const struct kvm_cpuid_entry2 *e, unsigned int feature)
 {
-	shim.has_caps = table;
+	const u32 regs[] = { e->eax, e->ebx, e->ecx, e->edx };
+
+	return regs[feature / 32] & BIT(feature % 32);
 }
 
-#define KVM_CPUID_INDEX_NOT_SIGNIFICANT	-1ull
-
-static inline u32 kvm_max_vm_cpuid_entries(struct kvm *kvm)
+static inline void cpuid_entry_clear(struct kvm_cpuid_entry2 *e, unsigned int feature)
 {
-	return kvm->arch.vm_type == KVM_X86_TDX_VM ? 0 : KVM_MAX_CPUID_ENTRIES;
+	u32 *regs[] = { &e->eax, &e->ebx, &e->ecx, &e->edx };
+
+	*regs[feature / 32] &= ~BIT(feature % 32);
+}
+
+/* The vCPU keeps the entries, unless this fails. */
+static inline int kvm_set_cpuid(struct kvm_vcpu *vcpu, struct kvm_cpuid_entry2 *e2, int nent)
+{
+	assert(!vcpu->arch.cpuid_entries);
+
+	if (shim.set_cpuid_error)
+		return shim.set_cpuid_error;
+
+	vcpu->arch.cpuid_entries = e2;
+	vcpu->arch.cpuid_nent = nent;
+	return 0;
 }
 
 #endif

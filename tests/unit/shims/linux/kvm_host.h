@@ -2,12 +2,10 @@
 #ifndef SHIM_KVM_HOST_H
 #define SHIM_KVM_HOST_H
 
-#include "debugfs.h"
+#include "bitfield.h"
 
-/* The proofs make do with less. */
-#ifndef KVM_MAX_CPUID_ENTRIES
+#define KVM_CAP_VM_CPUID	252
 #define KVM_MAX_CPUID_ENTRIES	256
-#endif
 #define KVM_X86_TDX_VM		5
 
 #define GFP_KERNEL_ACCOUNT	0x400cc0
@@ -20,31 +18,29 @@ struct mutex {
 	bool held;
 };
 
-struct kvm_hypervisor_cpuid {
-	u32 base;
-	u32 limit;
-};
-
-struct kvm_vm_cpuid;
-
 struct kvm {
 	struct mutex lock;
 	int created_vcpus;
-	bool dying;
-	struct dentry *debugfs_dentry;
 	struct {
 		unsigned long vm_type;
-		struct kvm_vm_cpuid *cpuid;
+		struct kvm_cpuid2 *cpuid;
 	} arch;
 };
 
 struct kvm_vcpu {
+	struct kvm *kvm;
+	int vcpu_id;
 	struct {
-		struct {
-			u32 vcpu_id;
-		} xen;
+		struct kvm_cpuid_entry2 *cpuid_entries;
+		int cpuid_nent;
 	} arch;
 };
+
+static inline int kvm_vm_ioctl_check_extension(struct kvm *kvm, long ext)
+{
+	assert(ext == KVM_CAP_VM_CPUID);
+	return kvm->arch.vm_type == KVM_X86_TDX_VM ? 0 : KVM_MAX_CPUID_ENTRIES;
+}
 
 /* The only lock here is a VM's. */
 static inline void mutex_lock(struct mutex *lock)
@@ -56,7 +52,6 @@ static inline void mutex_lock(struct mutex *lock)
 
 	assert(!lock->held);
 	lock->held = true;
-	shim.locks++;
 }
 
 static inline void mutex_unlock(struct mutex *lock)
@@ -65,37 +60,20 @@ static inline void mutex_unlock(struct mutex *lock)
 	lock->held = false;
 }
 
-static inline bool kvm_get_kvm_safe(struct kvm *kvm)
+static inline void *kvmalloc(size_t size, unsigned int gfp)
 {
-	if (kvm->dying)
-		return false;
+	void *p = shim.no_memory ? NULL : malloc(size);
 
-	shim.references++;
-	return true;
-}
-
-static inline void kvm_put_kvm(struct kvm *kvm)
-{
-	assert(!kvm->dying);
-	shim.references--;
-}
-
-static inline void *kvzalloc(size_t size, unsigned int gfp)
-{
 	/* What a process can make the kernel hold is to be charged to it. */
 	assert(gfp == GFP_KERNEL_ACCOUNT);
 
-	if (shim.no_memory)
-		return NULL;
-
-	shim.allocations++;
-	return calloc(1, size);
+	shim.allocations += !!p;
+	return p;
 }
 
 static inline void kvfree(const void *p)
 {
-	if (p)
-		shim.allocations--;
+	shim.allocations -= !!p;
 	free((void *)p);
 }
 
