@@ -9,7 +9,7 @@
 #include <getopt.h>
 #include <sys/ioctl.h>
 
-#include "vm_cpuid_util.h"
+#include "../tests/guest/util.h"
 
 /* Who has the table: nobody, as nobody has called an ioctl, each vCPU, or the VM. */
 enum way { WAY_NONE, WAY_VCPU, WAY_VM, NR_WAYS };

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "vm_cpuid_util.h"
+#include "util.h"
 
 #define CR4_OSFXSR		BIT(9)
 #define CR4_OSXSAVE		BIT(18)

@@ -21,7 +21,7 @@
  */
 #include <unistd.h>
 
-#include "vm_cpuid_util.h"
+#include "util.h"
 
 #define NARROW_MAXPHYADDR	38
 #define WIDE_MAXPHYADDR		46

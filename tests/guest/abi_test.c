@@ -16,7 +16,7 @@
 
 #include <linux/kvm_para.h>
 
-#include "vm_cpuid_util.h"
+#include "util.h"
 
 #define MSR_HV_VP_INDEX		0x40000002
 #define MSR_HV_INVTSC_CONTROL	0x40000118

@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include <sys/mman.h>
 
-#include "vm_cpuid_util.h"
+#include "util.h"
 
 #define DEFAULT_RANDOM_TABLES	8
 

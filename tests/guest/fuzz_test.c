@@ -12,7 +12,7 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 
-#include "vm_cpuid_util.h"
+#include "util.h"
 
 #define DEFAULT_SECONDS		10
 

@@ -27,7 +27,7 @@
 
 #include <linux/userfaultfd.h>
 
-#include "vm_cpuid_util.h"
+#include "util.h"
 
 #define DEFAULT_SECONDS		10
 #define DEFAULT_THREADS		16

@@ -10,7 +10,7 @@
 #include <limits.h>
 #include <sys/stat.h>
 
-#include "vm_cpuid_util.h"
+#include "util.h"
 
 #define CGROUP_ROOT	"/sys/fs/cgroup"
 

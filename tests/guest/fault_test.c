@@ -14,7 +14,7 @@
 #include <limits.h>
 #include <sys/mman.h>
 
-#include "vm_cpuid_util.h"
+#include "util.h"
 
 #define FAIL_NTH	"/proc/thread-self/fail-nth"
 
