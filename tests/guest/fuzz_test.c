@@ -72,10 +72,12 @@ static struct {
 	unsigned long sequences[MAX_PROCESSES];
 } *shared;
 
-/* A vCPU, and its table if it is a vCPU of a VM that has none. */
+/* A vCPU, its table if it is a vCPU of a VM that has none, and what it was told. */
 struct model_vcpu {
 	struct kvm_vcpu *vcpu;
 	struct kvm_cpuid2 *table;
+	bool has_xen_id;
+	u32 xen_id;
 };
 
 /* What is known of the VM: the table that it was given, as it was given. */
@@ -86,20 +88,10 @@ static struct {
 	struct model_vcpu vcpus[MAX_VCPUS];
 } model;
 
-static u64 seed, random_state;
+static u64 seed;
 static u32 max_vcpu_id;
 static bool hides_invtsc;
 static struct timespec deadline;
-
-static u32 random_u32(void)
-{
-	return next_random(&random_state);
-}
-
-static u32 random_below(u32 n)
-{
-	return random_u32() % n;
-}
 
 static bool one_in(u32 n)
 {
@@ -127,22 +119,6 @@ static u32 random_index(void)
 	return indices[random_below(ARRAY_SIZE(indices))];
 }
 
-static u32 random_value(void)
-{
-	switch (random_below(5)) {
-	case 0:
-		return 0;
-	case 1:
-		return ~0u;
-	case 2:
-		return BIT(random_below(32));
-	case 3:
-		return random_u32() & random_u32();
-	default:
-		return random_u32();
-	}
-}
-
 static u32 *random_reg(struct kvm_cpuid_entry2 *e)
 {
 	u32 *regs[] = { &e->eax, &e->ebx, &e->ecx, &e->edx };
@@ -167,8 +143,8 @@ static struct kvm_cpuid2 *random_base_table(void)
 			return hyperv_table();
 		break;
 	case 4:
-		t = topology_table();
-		put_vendor(t, 0, random_below(0x20), "GenuineIntel");
+		t = intel_table();
+		cpuid_find(t, 0, 0)->eax = random_below(0x20);
 		return t;
 	}
 
@@ -255,19 +231,11 @@ static void mutate_table(struct kvm_cpuid2 *t)
 static struct kvm_cpuid2 *random_table(void)
 {
 	struct kvm_cpuid2 *t = random_base_table();
-	int i, nr_mutations = one_in(2) ? 0 : random_below(8);
-	struct kvm_cpuid_entry2 e;
+	int nr_mutations = one_in(2) ? 0 : random_below(8);
 
 	while (nr_mutations--)
 		mutate_table(t);
-
-	for (i = t->nent - 1; i > 0; i--) {
-		int j = random_below(i + 1);
-
-		e = t->entries[i];
-		t->entries[i] = t->entries[j];
-		t->entries[j] = e;
-	}
+	shuffle(t);
 	return t;
 }
 
@@ -298,50 +266,6 @@ static int bad_entry(const struct kvm_cpuid2 *t)
 		}
 	}
 	return -1;
-}
-
-static struct kvm_cpuid_entry2 *hypervisor_leaf(struct kvm_cpuid2 *sorted, const char *sig)
-{
-	struct kvm_cpuid_entry2 *e;
-	u32 function;
-
-	for (function = 0x40000000; function <= 0x4000ff00; function += 0x100) {
-		e = cpuid_first(sorted, function);
-		if (e && !memcmp(&e->ebx, sig, 4) && !memcmp(&e->ecx, sig + 4, 4) &&
-		    !memcmp(&e->edx, sig + 8, 4))
-			return e;
-	}
-	return NULL;
-}
-
-/* What it is as long as userspace doesn't set one is up to the kernel. */
-static u32 get_xen_id(struct kvm_vcpu *vcpu)
-{
-	struct kvm_xen_vcpu_attr attr = { .type = KVM_XEN_VCPU_ATTR_TYPE_VCPU_ID };
-
-	if (kvm_check_cap(KVM_CAP_XEN_HVM) & KVM_XEN_HVM_CONFIG_EVTCHN_SEND)
-		vcpu_ioctl(vcpu, KVM_XEN_VCPU_GET_ATTR, &attr);
-	return attr.u.vcpu_id;
-}
-
-static void set_xen_id(struct kvm_cpuid2 *sorted, u32 id)
-{
-	struct kvm_cpuid_entry2 *xen = hypervisor_leaf(sorted, "XenVMMXenVMM"), *e;
-
-	if (!xen || !(kvm_check_cap(KVM_CAP_XEN_HVM)))
-		return;
-	for (e = sorted->entries; e < sorted->entries + sorted->nent; e++) {
-		if (e->function == xen->function + 4 && e->eax & BIT_XEN_VCPU_ID)
-			e->ebx = id;
-	}
-}
-
-static struct kvm_cpuid2 *model_canonical(void)
-{
-	struct kvm_cpuid2 *t = canonical(model.table);
-
-	set_xen_id(t, 0);
-	return t;
 }
 
 /* What XSAVE needs for the features that the test enables. */
@@ -377,15 +301,17 @@ static void set_sgx_xfrm(struct kvm_cpuid2 *t)
 	free(seen);
 }
 
-/* All that @vcpu can read, with what its current state adds. */
-static struct kvm_cpuid2 *model_view(struct kvm_vcpu *vcpu)
+/* The table of a vCPU under the VM's, with what its current state adds. */
+static struct kvm_cpuid2 *model_cpuid(const struct model_vcpu *v)
 {
-	struct kvm_cpuid2 *t = expected_cpuid(model.table, vcpu->id);
-	struct kvm_cpuid_entry2 *e, *hv, *hv_features;
+	struct kvm_cpuid2 *t = expected_cpuid(model.table, v->vcpu->id);
+	struct kvm_vcpu *vcpu = v->vcpu;
+	struct kvm_cpuid_entry2 *e;
 	struct kvm_sregs sregs;
 	struct kvm_xcrs xcrs;
 
-	set_xen_id(t, get_xen_id(vcpu));
+	if (v->has_xen_id)
+		fill_xen_id(t, v->xen_id);
 	set_sgx_xfrm(t);
 
 	vcpu_sregs_get(vcpu, &sregs);
@@ -409,8 +335,14 @@ static struct kvm_cpuid2 *model_view(struct kvm_vcpu *vcpu)
 	e = cpuid_find(t, 0xd, 1);
 	if (e && e->eax & (BIT_XSAVEC | BIT_XSAVES))
 		e->ebx = xsave_size(xcrs.xcrs[0].value, true);
+	return t;
+}
 
-	/* Hyper-V hides invariant TSC until the guest asks for it, which it never does. */
+/* Hyper-V hides invariant TSC from the guest until that asks for it, which it never does. */
+static void hide_from_guest(struct kvm_cpuid2 *t)
+{
+	struct kvm_cpuid_entry2 *e, *hv, *hv_features;
+
 	hv = cpuid_first(t, 0x40000001);
 	hv_features = cpuid_first(t, 0x40000003);
 	if (hides_invtsc && hv && hv->eax == 0x31237648 && hv_features &&
@@ -420,7 +352,6 @@ static struct kvm_cpuid2 *model_view(struct kvm_vcpu *vcpu)
 				e->edx &= ~BIT_INVTSC;
 		}
 	}
-	return t;
 }
 
 static bool is_vendor(const struct kvm_cpuid_entry2 *e, const char *vendor)
@@ -506,6 +437,15 @@ static void free_guarded(struct kvm_cpuid2 *t, int nent)
 	munmap((void *)t + size + page - map, map);
 }
 
+static void protect_guarded(struct kvm_cpuid2 *t, int nent)
+{
+	const size_t page = getpagesize(), map = 8 * page;
+	size_t size = sizeof(*t) + nent * sizeof(t->entries[0]);
+
+	TEST_ASSERT(!mprotect((void *)t + size + page - map, map - page, PROT_READ),
+		    "mprotect failed");
+}
+
 static int count_errno(int error)
 {
 	atomic_fetch_add(&shared->nr_errors[min(error, 255)], 1);
@@ -515,50 +455,54 @@ static int count_errno(int error)
 static void do_set(void)
 {
 	struct kvm_cpuid2 *t = random_table(), *arg;
-	u32 nent = t->nent, room = nent;
+	u32 room = t->nent, padding;
+	struct kvm_cpuid_entry2 *amx = NULL;
+	bool may_succeed, is_read_only;
 	int error, bad = -1;
-	bool may_succeed;
-	struct kvm_cpuid_entry2 *xsave;
 
 	if (one_in(24))
 		t->nent = one_in(2) ? CPUID_MAX_ENTRIES + 1 : random_u32() | 0x200;
-	else if (one_in(24))
+	else if (one_in(12))
 		t->nent = 0;
 	if (one_in(24))
 		t->padding = random_value();
 	if (one_in(24))
-		room = random_below(nent);
+		room = random_below(room);
 
 	arg = guarded_copy(t, room);
-	error = count_errno(__vm_ioctl(model.vm, KVM_VM_SET_CPUID, arg) ? errno : 0);
+	is_read_only = one_in(12);
+	if (is_read_only)
+		protect_guarded(arg, room);
+	error = count_errno(__vm_set_cpuid(model.vm, arg));
 
 	/* An ioctl that has several reasons to fail can name any of them. */
-	if (t->nent && t->nent <= CPUID_MAX_ENTRIES)
+	if (t->nent <= CPUID_MAX_ENTRIES) {
 		bad = bad_entry(t);
-	xsave = t->nent <= CPUID_MAX_ENTRIES ? cpuid_find(t, 0xd, 0) : NULL;
-	may_succeed = t->nent && t->nent <= CPUID_MAX_ENTRIES && !t->padding && bad < 0 &&
-		      room >= t->nent && !model.nr_vcpus &&
-		      !(xsave && xsave->eax & XFEATURE_AMX);
+		amx = cpuid_find(t, 0xd, 0);
+		if (amx && !(amx->eax & XFEATURE_AMX))
+			amx = NULL;
+	}
+	may_succeed = t->nent <= CPUID_MAX_ENTRIES && !t->padding && bad < 0 &&
+		      room >= t->nent && !model.nr_vcpus && !amx;
+	padding = t->padding;
 
 	switch (error) {
 	case 0:
 		EXPECT(may_succeed, "it succeeded");
-		EXPECT_U32("nent", arg->nent, t->nent);
 		break;
 	case E2BIG:
 		EXPECT(t->nent > CPUID_MAX_ENTRIES, "E2BIG for %u entries", t->nent);
-		EXPECT_U32("nent", arg->nent, CPUID_MAX_ENTRIES);
 		break;
 	case EINVAL:
-		EXPECT(!t->nent || t->padding || bad >= 0, "EINVAL for a good table");
-		if (t->nent && !t->padding)
-			EXPECT_U32("bad entry", arg->nent, bad);
+		EXPECT(t->padding || bad >= 0, "EINVAL for a good table");
+		if (!t->padding && !is_read_only)
+			padding = bad + 1;
 		break;
 	case EFAULT:
 		EXPECT(room < t->nent, "EFAULT for %u of %u entries", room, t->nent);
 		break;
 	case EPERM:
-		EXPECT(xsave && xsave->eax & XFEATURE_AMX, "EPERM for a table without AMX");
+		EXPECT(amx, "EPERM for a table without AMX");
 		break;
 	case EBUSY:
 		EXPECT(model.nr_vcpus, "EBUSY without a vCPU");
@@ -566,18 +510,18 @@ static void do_set(void)
 	default:
 		EXPECT(false, "errno %d (%s)", error, strerror(error));
 	}
-	if (error && error != E2BIG && error != EINVAL)
-		EXPECT_U32("nent after an error", arg->nent, t->nent);
+	EXPECT_U32("nent", arg->nent, t->nent);
+	EXPECT_U32("padding", arg->padding, padding);
 	EXPECT(!memcmp(arg->entries, t->entries, room * sizeof(t->entries[0])),
 	       "the table that was given has changed");
 	free_guarded(arg, room);
 
-	if (error) {
-		free(t);
-	} else {
+	if (!error) {
 		free(model.table);
-		model.table = t;
+		model.table = t->nent ? t : NULL;
 	}
+	if (error || !t->nent)
+		free(t);
 }
 
 static void expect_untouched(const struct kvm_cpuid2 *t, u32 from, u32 to)
@@ -593,15 +537,14 @@ static void expect_untouched(const struct kvm_cpuid2 *t, u32 from, u32 to)
 	}
 }
 
-/* For KVM_VM_GET_CPUID, or if there is a @vcpu KVM_GET_CPUID2, with @expected. */
-static void do_get_table(struct kvm_vcpu *vcpu, struct kvm_cpuid2 *expected)
+static void do_get(void)
 {
+	struct kvm_cpuid2 *expected = model.table ? canonical(model.table) : NULL, *arg;
 	static struct {
 		struct kvm_cpuid2 header;
 		struct kvm_cpuid_entry2 entries[BUFFER_ENTRIES];
 	} buffer;
 	u32 nent, room, size = expected ? expected->nent : 0;
-	struct kvm_cpuid2 *arg;
 	int error;
 
 	memset(&buffer, 0x5a, sizeof(buffer));
@@ -617,37 +560,26 @@ static void do_get_table(struct kvm_vcpu *vcpu, struct kvm_cpuid2 *expected)
 	}
 	room = one_in(12) ? random_below(size + 1) : size;
 	buffer.header.nent = nent;
-	buffer.header.padding = vcpu ? 0 : random_value();
+	buffer.header.padding = random_value();
 
 	arg = guarded_copy(&buffer.header, room);
-	if (vcpu)
-		error = __vcpu_ioctl(vcpu, KVM_GET_CPUID2, arg) ? errno : 0;
-	else
-		error = __vm_ioctl(model.vm, KVM_VM_GET_CPUID, arg) ? errno : 0;
-	count_errno(error);
+	error = count_errno(__vm_get_cpuid(model.vm, arg));
 
 	if (!expected) {
 		EXPECT_ERRNO("without a table", error, ENOENT);
 		EXPECT_U32("nent", arg->nent, nent);
 	} else if (nent < size) {
 		EXPECT_ERRNO("too small", error, E2BIG);
-		EXPECT_U32("nent", arg->nent, vcpu ? nent : size);
+		EXPECT_U32("nent", arg->nent, size);
 		expect_untouched(arg, 0, room);
 	} else if (room < size) {
 		EXPECT_ERRNO("not all is mapped", error, EFAULT);
 	} else {
 		EXPECT_ERRNO("get", error, 0);
 		if (!error)
-			expect_table("get", vcpu ? vcpu->id : -1, arg, expected);
+			expect_table("get", -1, arg, expected);
 	}
 	free_guarded(arg, room);
-}
-
-static void do_get(void)
-{
-	struct kvm_cpuid2 *expected = model.table ? model_canonical() : NULL;
-
-	do_get_table(NULL, expected);
 	free(expected);
 }
 
@@ -758,19 +690,19 @@ static void do_vcpu_set(struct model_vcpu *v)
 
 static void do_vcpu_get2(struct model_vcpu *v)
 {
-	struct kvm_cpuid2 *expected, *seen;
+	struct kvm_cpuid2 *expected, *seen = vcpu_get_cpuid2(v->vcpu);
 	struct kvm_cpuid_entry2 *e, *f;
 	int i;
 
 	if (model.table) {
-		expected = model_view(v->vcpu);
-		do_get_table(v->vcpu, expected);
+		expected = model_cpuid(v);
+		expect_table("KVM_GET_CPUID2", v->vcpu->id, seen, expected);
 		free(expected);
+		free(seen);
 		return;
 	}
 
 	/* Its own table, in its own order, but for what KVM has always changed in it. */
-	seen = vcpu_get_cpuid2(v->vcpu);
 	EXPECT_U32("nent", seen->nent, v->table ? v->table->nent : 0);
 	for (i = 0; v->table && i < min(seen->nent, v->table->nent); i++) {
 		e = &seen->entries[i];
@@ -792,7 +724,7 @@ static void do_vcpu_state(struct model_vcpu *v)
 	struct kvm_sregs sregs;
 
 	vcpu_sregs_get(v->vcpu, &sregs);
-	switch (random_below(4)) {
+	switch (random_below(5)) {
 	case 0:
 		sregs.cr4 ^= CR4_OSXSAVE;
 		break;
@@ -804,6 +736,13 @@ static void do_vcpu_state(struct model_vcpu *v)
 		break;
 	case 3:
 		__vcpu_ioctl(v->vcpu, KVM_SET_XCRS, &xcrs);
+		return;
+	case 4:
+		if (!has_xen_vcpu_id())
+			return;
+		v->has_xen_id = true;
+		v->xen_id = random_below(100);
+		set_xen_vcpu_id(v->vcpu, v->xen_id);
 		return;
 	}
 	_vcpu_sregs_set(v->vcpu, &sregs);
@@ -818,7 +757,8 @@ static void do_vcpu_run(struct model_vcpu *v)
 	if (!model.table || !model_can_run())
 		return;
 
-	view = model_view(v->vcpu);
+	view = model_cpuid(v);
+	hide_from_guest(view);
 	for (i = 0; i < ARRAY_SIZE(inputs); i++) {
 		const struct kvm_cpuid_entry2 *e = &view->entries[random_below(view->nent)];
 

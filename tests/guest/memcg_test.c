@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Test what a process can make KVM hold by KVM_VM_SET_CPUID: one table for each of
- * its VMs, however often it sets one and however many vCPUs there are, and charged
- * to the process's memory cgroup.
+ * its VMs and each of their vCPUs, however often it sets one and however often the
+ * creation of a vCPU fails, and charged to the process's memory cgroup.
  *
  * The kernel counts the memory of a cgroup in batches for each CPU.  So there are
  * many VMs, and what is expected is far from what is not.
  */
 #include <limits.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "util.h"
@@ -83,15 +84,6 @@ static void enter_cgroup(void)
 	TEST_ASSERT(write_file(cgroup, "cgroup.procs", "0"), "Cannot enter %s", cgroup);
 }
 
-static struct kvm_cpuid2 *largest_table(void)
-{
-	struct kvm_cpuid2 *t = cpuid_alloc();
-
-	for (t->nent = 0; t->nent < CPUID_MAX_ENTRIES; t->nent++)
-		t->entries[t->nent].function = t->nent;
-	return t;
-}
-
 static int create_vm(void)
 {
 	int fd = ioctl(kvm_fd, KVM_CREATE_VM, 0);
@@ -117,16 +109,14 @@ static long report_gain(const char *what, long before)
 	return gain;
 }
 
-static void set_in_all(const int *vms, const struct kvm_cpuid2 *table, int error)
+static void set_in_all(const int *vms, struct kvm_cpuid2 *table, int error)
 {
-	struct kvm_cpuid2 *copy;
 	int i, r;
 
 	for (i = 0; i < NR_VMS; i++) {
-		copy = cpuid_copy(table);
-		r = ioctl(vms[i], KVM_VM_SET_CPUID, copy) ? errno : 0;
+		table->padding = 0;
+		r = ioctl(vms[i], KVM_VM_SET_CPUID, table) ? errno : 0;
 		TEST_ASSERT(r == error, "KVM_VM_SET_CPUID: %s", strerror(r));
-		free(copy);
 	}
 }
 
@@ -140,11 +130,11 @@ static const struct memcg_case vm_cases[] = {
 
 static void test_vms(const void *row)
 {
-	struct kvm_cpuid2 *table = largest_table(), *bad = largest_table();
+	struct kvm_cpuid2 *table = full_table(), *bad = full_table(), *none = cpuid_alloc();
 	long start, before, gain;
 	int i, vms[NR_VMS];
 
-	bad->entries[CPUID_MAX_ENTRIES - 1].function = 0;
+	bad->entries[CPUID_MAX_ENTRIES - 1].padding[0] = 1;
 	enter_cgroup();
 	start = kernel_memory();
 	ksft_print_msg("%d tables are %ld KiB\n", NR_VMS, ALL_TABLES / 1024);
@@ -176,6 +166,12 @@ static void test_vms(const void *row)
 	gain = report_gain("a bad table for each", before);
 	EXPECT(gain < A_LOT, "bad tables are kept");
 
+	before = kernel_memory();
+	set_in_all(vms, none, 0);
+	gain = report_gain("tables taken back", before);
+	EXPECT(gain < -A_LOT, "tables that are taken back are kept");
+	set_in_all(vms, table, 0);
+
 	/* Some of what a VM has is freed later. */
 	for (i = 0; i < NR_VMS; i++)
 		close(vms[i]);
@@ -186,30 +182,19 @@ static void test_vms(const void *row)
 }
 
 static const struct memcg_case vcpu_cases[] = {
-	{ "vCPUs share the table of their VM" },
+	{ "a vCPU has one table, and it is charged" },
 };
 
-/* What the vCPUs of a VM take, under its table or with copies by KVM_SET_CPUID. */
-static long charge_vcpus(const struct kvm_cpuid2 *vm_table, struct kvm_cpuid *vcpu_table,
-			 const char *what)
+/* What the vCPUs of a VM take if it has a table, or if it has none. */
+static long charge_vcpus(struct kvm_cpuid2 *table, const char *what)
 {
 	int i, vm = create_vm(), vcpus[NR_VCPUS];
-	struct kvm_cpuid2 *copy;
 	long before, gain;
 
-	if (vm_table) {
-		copy = cpuid_copy(vm_table);
-		TEST_ASSERT(!ioctl(vm, KVM_VM_SET_CPUID, copy), "Cannot set the table");
-		free(copy);
-	}
-
+	TEST_ASSERT(!ioctl(vm, KVM_VM_SET_CPUID, table), "Cannot set the table");
 	before = kernel_memory();
-	for (i = 0; i < NR_VCPUS; i++) {
+	for (i = 0; i < NR_VCPUS; i++)
 		vcpus[i] = create_vcpu(vm, i);
-		if (vcpu_table)
-			TEST_ASSERT(!ioctl(vcpus[i], KVM_SET_CPUID, vcpu_table),
-				    "KVM_SET_CPUID: %s", strerror(errno));
-	}
 	gain = report_gain(what, before);
 
 	for (i = 0; i < NR_VCPUS; i++)
@@ -220,29 +205,54 @@ static long charge_vcpus(const struct kvm_cpuid2 *vm_table, struct kvm_cpuid *vc
 
 static void test_vcpus(const void *row)
 {
-	struct kvm_cpuid2 *table = largest_table();
-	struct kvm_cpuid *copy;
-	long without, shared, copies;
-
-	/* Not KVM_SET_CPUID2: KVM doesn't charge its tables. */
-	copy = calloc(1, sizeof(*copy) + CPUID_MAX_ENTRIES * sizeof(copy->entries[0]));
-	TEST_ASSERT(copy, "Out of memory");
-	copy->nent = CPUID_MAX_ENTRIES;
+	struct kvm_cpuid2 *table = full_table(), *none = cpuid_alloc();
+	long start, without, with;
 
 	enter_cgroup();
 	/* The first VM also pays for what later ones share or reuse. */
-	charge_vcpus(NULL, NULL, "vCPUs, to begin with");
-	without = charge_vcpus(NULL, NULL, "vCPUs without CPUID");
-	shared = charge_vcpus(table, NULL, "vCPUs under a table of the VM");
-	copies = charge_vcpus(NULL, copy, "vCPUs with their own copies");
+	charge_vcpus(none, "vCPUs, to begin with");
+	start = kernel_memory();
+	without = charge_vcpus(none, "vCPUs without a table");
+	with = charge_vcpus(table, "vCPUs under a table of the VM");
 
-	EXPECT(shared - without < A_LOT, "vCPUs have copies of the table");
-	EXPECT(copies - without > A_LOT, "copies aren't seen, so the test is blind");
+	EXPECT(with - without > A_LOT, "vCPUs' tables aren't charged");
+	EXPECT(with - without < 2 * ALL_TABLES + A_LOT, "a vCPU's table takes too much");
+	EXPECT(report_gain("both VMs closed", start) < A_LOT, "a vCPU leaves something behind");
+}
+
+static const struct memcg_case failed_cases[] = {
+	{ "a vCPU that can't be created leaves no table behind" },
+};
+
+/* The file descriptor is the last thing that the creation of a vCPU needs. */
+static void test_failed(const void *row)
+{
+	struct rlimit limit = { };
+	long before, gain;
+	int i, vm = create_vm();
+
+	enter_cgroup();
+	TEST_ASSERT(!ioctl(vm, KVM_VM_SET_CPUID, full_table()), "Cannot set the table");
+	close(create_vcpu(vm, NR_VCPUS));
+
+	before = kernel_memory();
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = 0;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	for (i = 0; i < NR_VCPUS; i++)
+		EXPECT_ERRNO("KVM_CREATE_VCPU", ioctl(vm, KVM_CREATE_VCPU, i) < 0 ? errno : 0,
+			     EMFILE);
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	gain = report_gain("vCPUs that failed", before);
+	EXPECT(gain < A_LOT, "failed creations leave something behind");
+	close(vm);
 }
 
 static const struct case_set case_sets[] = {
 	{ test_vms, vm_cases, sizeof(vm_cases[0]), ARRAY_SIZE(vm_cases) },
 	{ test_vcpus, vcpu_cases, sizeof(vcpu_cases[0]), ARRAY_SIZE(vcpu_cases) },
+	{ test_failed, failed_cases, sizeof(failed_cases[0]), ARRAY_SIZE(failed_cases) },
 };
 
 int main(void)

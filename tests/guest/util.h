@@ -3,8 +3,8 @@
  * What the tests of KVM_VM_SET_CPUID share: CPUID tables of any size, and a
  * guest that runs under any of them.
  */
-#ifndef SELFTEST_KVM_VM_CPUID_UTIL_H
-#define SELFTEST_KVM_VM_CPUID_UTIL_H
+#ifndef TESTS_GUEST_UTIL_H
+#define TESTS_GUEST_UTIL_H
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,18 +37,64 @@ static inline u64 next_random(u64 *state)
 	return z ^ (z >> 31);
 }
 
-/* For the tests whose only option is to be quick; @what says what -q does. */
+/* Each thread has its own sequence. */
+static __thread u64 random_state;
+
+static inline u32 random_u32(void)
+{
+	return next_random(&random_state);
+}
+
+static inline u32 random_below(u32 n)
+{
+	return random_u32() % n;
+}
+
+/* A register's value: often one that is special. */
+static inline u32 random_value(void)
+{
+	switch (random_below(5)) {
+	case 0:
+		return 0;
+	case 1:
+		return ~0u;
+	case 2:
+		return BIT(random_below(32));
+	case 3:
+		return random_u32() & random_u32();
+	default:
+		return random_u32();
+	}
+}
+
+/* The -t option: run only the cases that have this in their name. */
+#define ONLY_CASES_HELP	" -t  only the cases that have TEXT in their name\n"
+static const char *only_cases;
+
+static inline bool is_wanted(const char *name)
+{
+	return !only_cases || strstr(name, only_cases);
+}
+
+/* For the tests that have no other option than to be quick; @what says what -q does. */
 static inline bool is_quick(int argc, char *argv[], const char *what)
 {
 	bool is_quick = false;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "hq")) != -1) {
-		if (opt != 'q') {
-			printf("usage: %s [-q]\n -q  %s\n", argv[0], what);
+	while ((opt = getopt(argc, argv, "hqt:")) != -1) {
+		switch (opt) {
+		case 'q':
+			is_quick = true;
+			break;
+		case 't':
+			only_cases = optarg;
+			break;
+		default:
+			printf("usage: %s [-q] [-t TEXT]\n -q  %s\n" ONLY_CASES_HELP,
+			       argv[0], what);
 			exit(opt == 'h' ? 0 : 1);
 		}
-		is_quick = true;
 	}
 	return is_quick;
 }
@@ -168,6 +214,19 @@ static inline void cpuid_sort(struct kvm_cpuid2 *table)
 	qsort(table->entries, table->nent, sizeof(table->entries[0]), cpuid_compare);
 }
 
+static inline void shuffle(struct kvm_cpuid2 *t)
+{
+	struct kvm_cpuid_entry2 e;
+	int i, j;
+
+	for (i = t->nent - 1; i > 0; i--) {
+		j = random_below(i + 1);
+		e = t->entries[i];
+		t->entries[i] = t->entries[j];
+		t->entries[j] = e;
+	}
+}
+
 /* The ioctls under test return 0 or an errno, as they fail on purpose. */
 static inline int __vm_set_cpuid(struct kvm_vm *vm, struct kvm_cpuid2 *table)
 {
@@ -181,10 +240,7 @@ static inline int __vm_get_cpuid(struct kvm_vm *vm, struct kvm_cpuid2 *table)
 
 static inline void vm_set_cpuid(struct kvm_vm *vm, const struct kvm_cpuid2 *table)
 {
-	struct kvm_cpuid2 *copy = cpuid_copy(table);
-
-	vm_ioctl(vm, KVM_VM_SET_CPUID, copy);
-	free(copy);
+	vm_ioctl(vm, KVM_VM_SET_CPUID, table);
 }
 
 static inline struct kvm_cpuid2 *vm_get_cpuid(struct kvm_vm *vm)
@@ -197,8 +253,8 @@ static inline struct kvm_cpuid2 *vm_get_cpuid(struct kvm_vm *vm)
 }
 
 /*
- * Older kernels don't return the number of entries if KVM_GET_CPUID2 of a vCPU's own
- * table succeeds.  Then what is behind them is still zero, as the caller left it.
+ * Older kernels don't return the number of entries if KVM_GET_CPUID2 succeeds.  Then
+ * what is behind them is still zero, as the caller left it.
  */
 static inline void cpuid_trim(struct kvm_cpuid2 *table)
 {
@@ -508,12 +564,35 @@ static inline void fill_node_ids(struct kvm_cpuid2 *t, struct kvm_cpuid_entry2 *
 	}
 	node_width = package_width > node_bits ? package_width - node_bits : 0;
 
-	e->ebx |= ((id & (BIT(node_width) - 1)) >> smt_width) & 0xff;
-	e->ecx |= (id >> node_width) & 0xff;
+	e->ebx = (e->ebx & ~0xff) | (((id & (BIT(node_width) - 1)) >> smt_width) & 0xff);
+	e->ecx = (e->ecx & ~0xff) | ((id >> node_width) & 0xff);
+}
+
+/* The ABI: the IDs of a vCPU, in a sorted table. */
+static inline void fill_ids(struct kvm_cpuid2 *t, u32 id)
+{
+	struct kvm_cpuid_entry2 *e;
+
+	for (e = t->entries; e < t->entries + t->nent; e++) {
+		switch (e->function) {
+		case 0x1:
+			e->ebx = (e->ebx & ~0xff000000) | id << 24;
+			break;
+		case 0xb:
+		case 0x1f:
+		case 0x80000026:
+			e->edx = id;
+			break;
+		case 0x8000001e:
+			e->eax = id;
+			fill_node_ids(t, e, id);
+			break;
+		}
+	}
 }
 
 /*
- * The ABI: the fields that KVM always computes.  They are zero in the VM's table;
+ * The ABI: all fields that KVM always computes.  They are zero in the VM's table;
  * with @fill they are what a new vCPU has, which is also what the VMM of a twin
  * has to put in its copy.
  */
@@ -522,44 +601,29 @@ static inline struct kvm_cpuid2 *computed(const struct kvm_cpuid2 *table, bool f
 	struct kvm_cpuid2 *t = cpuid_copy(table);
 	struct kvm_cpuid_entry2 *e;
 
-	cpuid_sort(t);
-
 	for (e = t->entries; e < t->entries + t->nent; e++) {
-		switch (e->function) {
-		case 0x1:
-			e->ebx &= ~0xff000000;
-			if (fill)
-				e->ebx |= (id & 0xff) << 24;
-			if (e != cpuid_first(t, 0x1))
-				break;
-			e->ecx &= ~BIT_OSXSAVE;
-			e->edx &= ~BIT_APIC;
-			if (fill)
-				e->edx |= BIT_APIC;
-			break;
-		case 0x7:
-			if (e == cpuid_find(t, 0x7, 0))
-				e->ecx &= ~BIT_OSPKE;
-			break;
-		case 0xb:
-		case 0x1f:
-		case 0x80000026:
-			e->edx = fill ? id : 0;
-			break;
-		case 0xd:
-			if (e == cpuid_find(t, 0xd, 0) ||
-			    (e == cpuid_find(t, 0xd, 1) && (e->eax & (BIT_XSAVEC | BIT_XSAVES))))
-				e->ebx = fill ? XSTATE_MIN_SIZE : 0;
-			break;
-		case 0x8000001e:
-			e->eax = fill ? id : 0;
-			e->ebx &= ~0xff;
-			e->ecx &= ~0xff;
-			if (fill)
-				fill_node_ids(t, e, id);
-			break;
-		}
+		if (!(e->flags & CPUID_INDEXED))
+			e->index = 0;
 	}
+	cpuid_sort(t);
+	fill_ids(t, id);
+
+	e = cpuid_first(t, 0x1);
+	if (e) {
+		e->ecx &= ~BIT_OSXSAVE;
+		e->edx &= ~BIT_APIC;
+		if (fill)
+			e->edx |= BIT_APIC;
+	}
+	e = cpuid_find(t, 0x7, 0);
+	if (e)
+		e->ecx &= ~BIT_OSPKE;
+	e = cpuid_find(t, 0xd, 0);
+	if (e)
+		e->ebx = fill ? XSTATE_MIN_SIZE : 0;
+	e = cpuid_find(t, 0xd, 1);
+	if (e && e->eax & (BIT_XSAVEC | BIT_XSAVES))
+		e->ebx = fill ? XSTATE_MIN_SIZE : 0;
 	return t;
 }
 
@@ -651,13 +715,53 @@ static inline struct kvm_cpuid2 *topology_table(void)
 	return t;
 }
 
+static inline void put_plain(struct kvm_cpuid2 *t, u32 function, u32 eax)
+{
+	cpuid_put(t, (struct kvm_cpuid_entry2) {
+		  function, 0, 0, eax, function + 1, function + 2, function + 3 });
+}
+
+static inline struct kvm_cpuid2 *vendor_table(const char *vendor)
+{
+	struct kvm_cpuid2 *t = topology_table();
+	int i;
+
+	put_vendor(t, 0, 0x1f, vendor);
+	put_vendor(t, 0x80000000, 0x80000026, vendor);
+	/* Only Centaur has these, but others don't lack them for sure. */
+	put_plain(t, 0xc0000000, 0xc0000003);
+	for (i = 1; i <= 4; i++)
+		put_plain(t, 0xc0000000 + i, i);
+	return t;
+}
+
+static inline struct kvm_cpuid2 *intel_table(void)
+{
+	return vendor_table("GenuineIntel");
+}
+
+/* As many entries as KVM accepts, the added ones from the top down. */
+static inline struct kvm_cpuid2 *full_table(void)
+{
+	struct kvm_cpuid_entry2 e = { .function = 0x20000000 };
+	struct kvm_cpuid2 *t = topology_table();
+
+	while (t->nent < CPUID_MAX_ENTRIES) {
+		e.function--;
+		e.eax = e.function * 0x9e3779b9;
+		cpuid_put(t, e);
+	}
+	return t;
+}
+
 /* Hyper-V's leaves go where KVM's were, as every VMM does it. */
 static inline struct kvm_cpuid2 *hyperv_table(void)
 {
 	struct kvm_cpuid2 *t = topology_table(), *hv = cpuid_alloc();
 	int i, kvm_fd;
 
-	TEST_ASSERT(kvm_has_cap(KVM_CAP_SYS_HYPERV_CPUID), "Caller should have checked");
+	if (!kvm_has_cap(KVM_CAP_SYS_HYPERV_CPUID))
+		skip_case("no Hyper-V emulation");
 	kvm_fd = open(KVM_DEV_PATH, O_RDWR);
 	hv->nent = CPUID_MAX_ENTRIES;
 	kvm_ioctl(kvm_fd, KVM_GET_SUPPORTED_HV_CPUID, hv);
@@ -707,6 +811,85 @@ static inline struct kvm_cpuid2 *xen_table(void)
 	return t;
 }
 
+static inline bool has_xen_vcpu_id(void)
+{
+	return kvm_check_cap(KVM_CAP_XEN_HVM) & KVM_XEN_HVM_CONFIG_EVTCHN_SEND;
+}
+
+static inline void set_xen_vcpu_id(struct kvm_vcpu *vcpu, u32 xen_id)
+{
+	struct kvm_xen_vcpu_attr attr = {
+		.type = KVM_XEN_VCPU_ATTR_TYPE_VCPU_ID,
+		.u.vcpu_id = xen_id,
+	};
+
+	vcpu_ioctl(vcpu, KVM_XEN_VCPU_SET_ATTR, &attr);
+}
+
+/* The ABI: where a Xen vCPU ID goes once it is set, in a sorted table. */
+static inline void fill_xen_id(struct kvm_cpuid2 *t, u32 xen_id)
+{
+	struct kvm_cpuid_entry2 *e;
+	u32 base;
+
+	for (base = 0x40000000; base < 0x40010000; base += 0x100) {
+		e = cpuid_first(t, base);
+		if (e && !memcmp(&e->ebx, "XenV", 4) && !memcmp(&e->ecx, "MMXe", 4) &&
+		    !memcmp(&e->edx, "nVMM", 4))
+			break;
+	}
+	for (e = t->entries; e < t->entries + t->nent && base < 0x40010000; e++) {
+		if (e->function == base + 4 && e->eax & BIT_XEN_VCPU_ID)
+			e->ebx = xen_id;
+	}
+}
+
+/* A vCPU under the VM's table, and one that has its own copy. */
+enum { UNDER_TABLE, WITH_COPY, NR_TWINS };
+
+static inline void create_twin_vms(struct kvm_vm *vm[NR_TWINS], const struct kvm_cpuid2 *table,
+				   bool local_apic)
+{
+	vm[UNDER_TABLE] = __vm_cpuid_create_vm(local_apic);
+	vm[WITH_COPY] = __vm_cpuid_create_vm(local_apic);
+	vm_set_cpuid(vm[UNDER_TABLE], table);
+}
+
+static inline void create_twins(struct kvm_vm *vm[NR_TWINS], u32 id,
+				const struct kvm_cpuid2 *table, struct kvm_vcpu *vcpu[NR_TWINS])
+{
+	struct kvm_cpuid2 *copy = expected_cpuid(table, id);
+
+	vcpu[UNDER_TABLE] = __vm_vcpu_add(vm[UNDER_TABLE], id);
+	vcpu[WITH_COPY] = __vm_vcpu_add(vm[WITH_COPY], id);
+	vcpu_ioctl(vcpu[WITH_COPY], KVM_SET_CPUID2, copy);
+	free(copy);
+}
+
+/* KVM_GET_CPUID2 returns the same for both, but not always what the guest reads. */
+static inline void expect_same_host(struct kvm_vcpu *vcpu[NR_TWINS])
+{
+	struct kvm_cpuid2 *seen = vcpu_get_cpuid2(vcpu[UNDER_TABLE]);
+	struct kvm_cpuid2 *expected = vcpu_get_cpuid2(vcpu[WITH_COPY]);
+
+	expect_table("KVM_GET_CPUID2 and its twin's", vcpu[UNDER_TABLE]->id, seen, expected);
+	free(expected);
+	free(seen);
+}
+
+/* The IDs of vCPUs to test with, as many as KVM can have. */
+static const u32 all_ids[] = { 0, 1, 6, 255, 256, 1000 };
+
+static inline int count_ids(void)
+{
+	const u32 max = kvm_check_cap(KVM_CAP_MAX_VCPU_ID);
+	int nr = 0;
+
+	while (nr < ARRAY_SIZE(all_ids) && all_ids[nr] < max)
+		nr++;
+	return nr;
+}
+
 /*
  * A process for each case: one that hangs or dies in a TEST_ASSERT() fails alone,
  * and none has to clean up.
@@ -745,18 +928,28 @@ struct case_set {
 	int nr;
 };
 
+static inline const void *get_row(const struct case_set *set, int i)
+{
+	return set->rows + i * set->row_size;
+}
+
 /* Doesn't return.  @print, if any, is called before the totals are printed. */
 static inline void run_cases(const struct case_set *sets, int nr_sets, void (*print)(void))
 {
 	int i, j, nr_cases = 0;
 
-	for (i = 0; i < nr_sets; i++)
-		nr_cases += sets[i].nr;
+	for (i = 0; i < nr_sets; i++) {
+		for (j = 0; j < sets[i].nr; j++)
+			nr_cases += is_wanted(*(const char *const *)get_row(&sets[i], j));
+	}
+	TEST_ASSERT(nr_cases, "No case has that text in its name");
 	ksft_set_plan(nr_cases);
 
 	for (i = 0; i < nr_sets; i++) {
-		for (j = 0; j < sets[i].nr; j++)
-			run_case(sets[i].run, sets[i].rows + j * sets[i].row_size);
+		for (j = 0; j < sets[i].nr; j++) {
+			if (is_wanted(*(const char *const *)get_row(&sets[i], j)))
+				run_case(sets[i].run, get_row(&sets[i], j));
+		}
 	}
 
 	if (print)
@@ -764,4 +957,4 @@ static inline void run_cases(const struct case_set *sets, int nr_sets, void (*pr
 	ksft_finished();
 }
 
-#endif /* SELFTEST_KVM_VM_CPUID_UTIL_H */
+#endif /* TESTS_GUEST_UTIL_H */

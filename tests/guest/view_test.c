@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Test that a guest can't tell whether its vCPUs share the VM's CPUID table, by
- * KVM_VM_SET_CPUID, or have a copy each, by KVM_SET_CPUID2, in which the VMM
- * filled in the IDs.
+ * Test that a guest can't tell whether its vCPUs have the VM's CPUID table, by
+ * KVM_VM_SET_CPUID, or one each, by KVM_SET_CPUID2, in which the VMM filled in the IDs.
  *
  * Two VMs, one of each kind, execute CPUID for the same inputs, in the same states.
- * Every register has to be the same.  The expectation thus comes from the code that
- * KVM has for a vCPU's own table; all that the test knows is where the IDs go.
- * And KVM_GET_CPUID2 has to return what the guest reads.
+ * Every register has to be the same, and so has what KVM_GET_CPUID2 returns.  The
+ * expectation thus comes from the code that KVM has for a vCPU's own table; all that
+ * the test knows is where the IDs go.
  */
-#include <stdlib.h>
-#include <unistd.h>
 #include <sys/mman.h>
 
 #include "util.h"
@@ -58,7 +55,6 @@ asm(".pushsection .rodata\n"
 	".code64\n"
 	".popsection\n");
 
-static const u32 all_ids[] = { 0, 1, 5, 255, 256, 1000 };
 static int nr_ids;
 
 static u64 seed;
@@ -67,7 +63,6 @@ static bool exhaustive, quick;
 /* Over all cases, each of which is a process. */
 static struct {
 	u64 inputs;
-	u64 entries;
 	u64 views;
 	u64 vcpus;
 	u64 tables;
@@ -126,22 +121,6 @@ static void init_inputs(void)
 	}
 }
 
-/* splitmix64, so that a seed is the same table on every host. */
-static u64 random_state;
-
-static u64 random_u64(void)
-{
-	return next_random(&random_state);
-}
-
-static u32 random_below(u32 n)
-{
-	return random_u64() % n;
-}
-
-/* A vCPU under the VM's table, and one that has its own copy. */
-enum { UNDER_TABLE, WITH_COPY, NR_TWINS };
-
 struct twins {
 	struct kvm_vm *vm[NR_TWINS];
 	struct kvm_vcpu *vcpu[NR_TWINS];
@@ -151,11 +130,7 @@ struct twins {
 
 static void create_vms(struct twins *t, const struct kvm_cpuid2 *table)
 {
-	int i;
-
-	for (i = 0; i < NR_TWINS; i++)
-		t->vm[i] = vm_cpuid_create_vm();
-	vm_set_cpuid(t->vm[UNDER_TABLE], table);
+	create_twin_vms(t->vm, table, true);
 	t->canonical = vm_get_cpuid(t->vm[UNDER_TABLE]);
 	__sync_fetch_and_add(&count->tables, 1);
 }
@@ -169,57 +144,21 @@ static void free_vms(struct twins *t)
 	free(t->canonical);
 }
 
-static u32 xen_base(struct kvm_cpuid2 *t)
-{
-	const struct kvm_cpuid_entry2 *e;
-	u32 base;
-
-	for (base = 0x40000000; base < 0x40010000; base += 0x100) {
-		e = cpuid_first(t, base);
-		if (e && !memcmp(&e->ebx, "XenV", 4) && !memcmp(&e->ecx, "MMXe", 4) &&
-		    !memcmp(&e->edx, "nVMM", 4))
-			return base;
-	}
-	return 0;
-}
-
-static bool has_xen_vcpu_id(void)
-{
-	return kvm_check_cap(KVM_CAP_XEN_HVM) & KVM_XEN_HVM_CONFIG_EVTCHN_SEND;
-}
-
-static void set_xen_vcpu_id(struct twins *t, struct kvm_cpuid2 *copy, u32 xen_id)
-{
-	struct kvm_xen_vcpu_attr attr = {
-		.type = KVM_XEN_VCPU_ATTR_TYPE_VCPU_ID,
-		.u.vcpu_id = xen_id,
-	};
-	u32 base = xen_base(copy);
-	int i;
-
-	if (!base || !has_xen_vcpu_id())
-		return;
-
-	for (i = 0; i < NR_TWINS; i++)
-		vcpu_ioctl(t->vcpu[i], KVM_XEN_VCPU_SET_ATTR, &attr);
-	for (i = 0; i < copy->nent; i++) {
-		if (copy->entries[i].function == base + 4 &&
-		    (copy->entries[i].eax & BIT_XEN_VCPU_ID))
-			copy->entries[i].ebx = xen_id;
-	}
-}
-
 static void create_vcpus(struct twins *t, u32 id)
 {
-	struct kvm_cpuid2 *copy = expected_cpuid(t->canonical, id);
-	int i;
-
-	for (i = 0; i < NR_TWINS; i++)
-		t->vcpu[i] = __vm_vcpu_add(t->vm[i], id);
 	/* Any but the vCPU's own id; KVM accepts less than its maximum of vCPUs. */
-	set_xen_vcpu_id(t, copy, (id + 77) % kvm_check_cap(KVM_CAP_MAX_VCPUS));
-	vcpu_ioctl(t->vcpu[WITH_COPY], KVM_SET_CPUID2, copy);
-	free(copy);
+	u32 xen_id = (id + 77) % kvm_check_cap(KVM_CAP_MAX_VCPUS);
+	struct kvm_cpuid2 *copy;
+
+	create_twins(t->vm, id, t->canonical, t->vcpu);
+	if (has_xen_vcpu_id()) {
+		set_xen_vcpu_id(t->vcpu[UNDER_TABLE], xen_id);
+		set_xen_vcpu_id(t->vcpu[WITH_COPY], xen_id);
+		copy = expected_cpuid(t->canonical, id);
+		fill_xen_id(copy, xen_id);
+		vcpu_ioctl(t->vcpu[WITH_COPY], KVM_SET_CPUID2, copy);
+		free(copy);
+	}
 	t->in_smm = false;
 	__sync_fetch_and_add(&count->vcpus, 1);
 }
@@ -265,30 +204,6 @@ static void read_cpuid(struct twins *t, int i, struct kvm_cpuid_entry2 *entries,
 	}
 }
 
-static void expect_host_agrees(struct twins *t, const char *what)
-{
-	struct kvm_cpuid2 *host = vcpu_get_cpuid2(t->vcpu[UNDER_TABLE]), *guest;
-	char text[128];
-	int i;
-
-	snprintf(text, sizeof(text), "%s: guest and KVM_GET_CPUID2", what);
-
-	for (i = 0; i < host->nent; i++) {
-		if (!(host->entries[i].flags & CPUID_INDEXED))
-			host->entries[i].index = 0;
-	}
-	guest = cpuid_copy(host);
-	read_cpuid(t, UNDER_TABLE, guest->entries, guest->nent);
-	for (i = 0; i < host->nent; i++)
-		expect_entry(text, t->vcpu[UNDER_TABLE]->id, &guest->entries[i],
-			     &host->entries[i]);
-
-	EXPECT_U32("number of entries", host->nent, t->canonical->nent);
-	__sync_fetch_and_add(&count->entries, host->nent);
-	free(guest);
-	free(host);
-}
-
 static void expect_same_view(struct twins *t, const struct input_set *set, const char *what)
 {
 	static struct input_set seen[NR_TWINS];
@@ -307,7 +222,7 @@ static void expect_same_view(struct twins *t, const struct input_set *set, const
 
 	__sync_fetch_and_add(&count->inputs, set->nr);
 	__sync_fetch_and_add(&count->views, 1);
-	expect_host_agrees(t, what);
+	expect_same_host(t->vcpu);
 }
 
 static const struct input_set *some_inputs(bool all)
@@ -323,34 +238,9 @@ static void drop_function(struct kvm_cpuid2 *t, u32 function)
 		*e = t->entries[--t->nent];
 }
 
-static void put_plain(struct kvm_cpuid2 *t, u32 function, u32 eax)
-{
-	cpuid_put(t, (struct kvm_cpuid_entry2) {
-		  function, 0, 0, eax, function + 1, function + 2, function + 3 });
-}
-
-static struct kvm_cpuid2 *vendor_table(const char *vendor)
-{
-	struct kvm_cpuid2 *t = topology_table();
-	int i;
-
-	put_vendor(t, 0, 0x1f, vendor);
-	put_vendor(t, 0x80000000, 0x80000026, vendor);
-	/* Only Centaur has these, but others don't lack them for sure. */
-	put_plain(t, 0xc0000000, 0xc0000003);
-	for (i = 1; i <= 4; i++)
-		put_plain(t, 0xc0000000 + i, i);
-	return t;
-}
-
 static struct kvm_cpuid2 *amd_table(void)
 {
 	return vendor_table("AuthenticAMD");
-}
-
-static struct kvm_cpuid2 *intel_table(void)
-{
-	return vendor_table("GenuineIntel");
 }
 
 static struct kvm_cpuid2 *hygon_table(void)
@@ -366,7 +256,7 @@ static struct kvm_cpuid2 *centaur_table(void)
 /* Basic functions end below those with IDs, which are out of range then. */
 static struct kvm_cpuid2 *low_max_table(void)
 {
-	struct kvm_cpuid2 *t = vendor_table("GenuineIntel");
+	struct kvm_cpuid2 *t = intel_table();
 
 	put_vendor(t, 0, 0xb, "GenuineIntel");
 	drop_function(t, 0x1f);
@@ -431,14 +321,7 @@ static struct kvm_cpuid2 *xen_no_id_table(void)
 	return t;
 }
 
-static struct kvm_cpuid2 *hyperv_table_or_skip(void)
-{
-	if (!kvm_has_cap(KVM_CAP_SYS_HYPERV_CPUID))
-		skip_case("no Hyper-V emulation");
-	return hyperv_table();
-}
-
-static struct kvm_cpuid2 *full_table(void)
+static struct kvm_cpuid2 *subleaves_table(void)
 {
 	static const u32 functions[] = { 0xb, 0x1f, 0x80000026, 0x4 };
 	struct kvm_cpuid2 *t = amd_table();
@@ -468,7 +351,7 @@ static const struct view_case view_cases[] = {
 	{ "view: Hygon's vendor", hygon_table },
 	{ "view: Centaur's vendor", centaur_table },
 	{ "view: KVM's leaves at 0x40000100", kvm_table },
-	{ "view: Hyper-V's leaves, then KVM's", hyperv_table_or_skip },
+	{ "view: Hyper-V's leaves, then KVM's", hyperv_table },
 	{ "view: Xen's leaves, then KVM's", xen_first_table },
 	{ "view: KVM's leaves, then Xen's", xen_second_table },
 	{ "view: Xen's leaves, one without a vCPU id", xen_no_id_table },
@@ -482,7 +365,7 @@ static const struct view_case view_cases[] = {
 	{ "view: only 0xB.1", .only = { 0xb, 1, CPUID_INDEXED, 1, 2, 3, 4 } },
 	{ "view: only 0x1F, without an index", .only = { 0x1f, 7, 0, 1, 2, 3, 4 } },
 	{ "view: only 0x8000001E", .only = { 0x8000001e, 0, 0, 1, 2, 3, 4 } },
-	{ "view: 256 entries", full_table },
+	{ "view: 256 entries", subleaves_table },
 };
 
 /* All inputs for one of the vCPUs, which is another one for each table. */
@@ -669,6 +552,22 @@ static void change_mwait(struct twins *t)
 	}
 }
 
+/* With the quirk, MWAIT is the table's. */
+static void change_mwait_in_vain(struct twins *t)
+{
+	u64 value = vcpu_get_msr(t->vcpu[UNDER_TABLE], MSR_IA32_MISC_ENABLE);
+	const struct kvm_cpuid_entry2 *e = cpuid_find(t->canonical, 0x1, 0);
+	int i;
+
+	need_feature(t, 0x1, 0, KVM_CPUID_ECX, BIT_SSE3);
+	for (i = 0; i < 2; i++) {
+		value ^= MSR_IA32_MISC_ENABLE_MWAIT;
+		both_write(t, GUEST_OP_WRMSR, MSR_IA32_MISC_ENABLE, value);
+		expect_bit(t, 0x1, 0, KVM_CPUID_ECX, BIT_MWAIT, e->ecx & BIT_MWAIT);
+		expect_same_in_state(t, "MWAIT with the quirk");
+	}
+}
+
 /* How MONITOR ends: #UD is a triple fault. */
 static u32 run_monitor(struct kvm_vcpu *vcpu)
 {
@@ -730,7 +629,7 @@ static void change_tsx_ctrl(struct twins *t)
 
 static struct kvm_cpuid2 *hv_invtsc_table(void)
 {
-	struct kvm_cpuid2 *t = hyperv_table_or_skip();
+	struct kvm_cpuid2 *t = hyperv_table();
 
 	if (!(cpuid_find(t, 0x40000003, 0)->eax & BIT_HV_INVTSC))
 		skip_case("no Hyper-V control of the invariant TSC");
@@ -846,6 +745,9 @@ static const struct state_case state_cases[] = {
 	{ "state: local APIC off and on", state_table, change_apic },
 	{ "state: MISC_ENABLE's MWAIT", state_table, change_mwait,
 	  KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT },
+	{ "state: MISC_ENABLE's MWAIT, with the quirk", state_table, change_mwait_in_vain },
+	{ "state: MISC_ENABLE's MWAIT, with the quirk, not in the table", amd_table,
+	  change_mwait_in_vain },
 	{ "state: MONITOR faults without MWAIT", state_table, change_monitor,
 	  KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT | KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS },
 	{ "state: TSX_CTRL", state_table, change_tsx_ctrl },
@@ -892,22 +794,6 @@ static void run_state_case(const void *row)
 		free(table);
 		if (quick)
 			break;
-	}
-}
-
-static u32 random_value(void)
-{
-	u32 value = random_u64();
-
-	switch (random_below(4)) {
-	case 0:
-		return 0;
-	case 1:
-		return value & 0xff;
-	case 2:
-		return value & random_u64();
-	default:
-		return value;
 	}
 }
 
@@ -992,7 +878,7 @@ static struct kvm_cpuid2 *random_table(void)
 {
 	struct kvm_cpuid2 *t = random_below(4) ? cpuid_alloc() : state_table();
 	static const u32 sizes[] = { 1, 4, 16, 64, 128, CPUID_MAX_ENTRIES };
-	u32 i, j, tries, nent = sizes[random_below(ARRAY_SIZE(sizes))];
+	u32 tries, nent = sizes[random_below(ARRAY_SIZE(sizes))];
 	struct kvm_cpuid_entry2 *clash, e;
 
 	for (tries = 0; t->nent < nent && tries < 2000; tries++) {
@@ -1015,12 +901,7 @@ static struct kvm_cpuid2 *random_table(void)
 		t->entries[t->nent++] = e;
 	}
 
-	for (i = t->nent - 1; i > 0; i--) {
-		j = random_below(i + 1);
-		e = t->entries[i];
-		t->entries[i] = t->entries[j];
-		t->entries[j] = e;
-	}
+	shuffle(t);
 	return t;
 }
 
@@ -1093,11 +974,12 @@ static void run_random_case(const void *row)
 
 static void print_help(const char *name)
 {
-	printf("usage: %s [-r SEED] [-n COUNT] [-a | -q]\n"
+	printf("usage: %s [-r SEED] [-n COUNT] [-a | -q] [-t TEXT]\n"
 	       " -r  what the random tables depend on (default: a new seed)\n"
 	       " -n  number of random tables (default: %d)\n"
 	       " -a  all inputs in all states (many times longer)\n"
-	       " -q  few inputs everywhere, each table and state on one vCPU (many times quicker)\n",
+	       " -q  few inputs everywhere, each table and state on one vCPU (many times quicker)\n"
+	       ONLY_CASES_HELP,
 	       name, DEFAULT_RANDOM_TABLES);
 }
 
@@ -1106,8 +988,6 @@ static void print_counts(void)
 	ksft_print_msg("%llu inputs compared, in %llu views of %llu vCPUs with %llu tables\n",
 		       (unsigned long long)count->inputs, (unsigned long long)count->views,
 		       (unsigned long long)count->vcpus, (unsigned long long)count->tables);
-	ksft_print_msg("%llu entries of KVM_GET_CPUID2 compared with the guest's view\n",
-		       (unsigned long long)count->entries);
 }
 
 int main(int argc, char *argv[])
@@ -1118,7 +998,7 @@ int main(int argc, char *argv[])
 	setlinebuf(stdout);
 	seed = new_seed();
 
-	while ((opt = getopt(argc, argv, "hr:n:aq")) != -1) {
+	while ((opt = getopt(argc, argv, "hr:n:aqt:")) != -1) {
 		switch (opt) {
 		case 'r':
 			seed = strtoull(optarg, NULL, 0);
@@ -1132,6 +1012,9 @@ int main(int argc, char *argv[])
 		case 'q':
 			quick = true;
 			break;
+		case 't':
+			only_cases = optarg;
+			break;
 		default:
 			print_help(argv[0]);
 			exit(opt == 'h' ? 0 : 1);
@@ -1144,9 +1027,7 @@ int main(int argc, char *argv[])
 
 	TEST_REQUIRE(kvm_has_cap(KVM_CAP_VM_CPUID));
 
-	while (nr_ids < ARRAY_SIZE(all_ids) &&
-	       all_ids[nr_ids] < kvm_check_cap(KVM_CAP_MAX_VCPU_ID))
-		nr_ids++;
+	nr_ids = count_ids();
 
 	count = mmap(NULL, sizeof(*count), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 		     -1, 0);
