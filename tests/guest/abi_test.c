@@ -837,98 +837,6 @@ static void run_shape_case(const void *row)
 	}
 }
 
-/* What CPUID returns for a function and index that may not be in the table. */
-struct range_case {
-	const char *name;
-	const char *vendor;
-	u32 max_basic;
-	u32 function, index;
-	/* All zero, or 0 0 index[7:0] id, or this entry as the vCPU has it. */
-	enum { ZERO, UNDEFINED, ENTRY } result;
-	u32 entry, entry_index;
-	bool drop;
-	u32 drop_function, drop_index;
-};
-
-#define INTEL	"GenuineIntel"
-#define AMD	"AuthenticAMD"
-
-static const struct range_case range_cases[] = {
-	{ "range: AMD, basic", AMD, 0x1f, 0x12345678, 0, ZERO },
-	{ "range: AMD, hypervisor", AMD, 0xb, 0x40000000, 1, ZERO },
-	{ "range: AMD, extended", AMD, 0x1f, 0x8fffffff, 0, ZERO },
-	{ "range: Hygon, basic", "HygonGenuine", 0xb, 0x12345678, 0, ZERO },
-	{ "range: Intel, hole", INTEL, 0x1f, 0x2, 0, ZERO },
-	{ "range: Intel, basic to 0xB.0", INTEL, 0xb, 0x12345678, 0, ENTRY, 0xb, 0 },
-	{ "range: Intel, basic to 0xB.1", INTEL, 0xb, 0x3fffffff, 1, ENTRY, 0xb, 1 },
-	{ "range: Intel, basic to 0xB.9", INTEL, 0xb, 0x7fffffff, 9, UNDEFINED },
-	{ "range: Intel, basic to 0x1F.2", INTEL, 0x1f, 0x12345678, 2, ENTRY, 0x1f, 2 },
-	{ "range: Intel, basic to 0x1F.0x142", INTEL, 0x1f, 0x12345678, 0x142, UNDEFINED },
-	{ "range: Intel, hypervisor to 0xB.1", INTEL, 0xb, 0x40000000, 1, ENTRY, 0xb, 1 },
-	{ "range: Intel, hypervisor to 0x1F.7", INTEL, 0x1f, 0x40000100, 7, UNDEFINED },
-	{ "range: Intel, extended to 0xB.0", INTEL, 0xb, 0x80000027, 0, ENTRY, 0xb, 0 },
-	{ "range: Intel, Centaur to 0x1F.1", INTEL, 0x1f, 0xc0000000, 1, ENTRY, 0x1f, 1 },
-	{ "range: Centaur's vendor is as Intel", "CentaurHauls", 0xb, 0x20, 0, ENTRY, 0xb, 0 },
-	{ "range: Intel, to 0x1", INTEL, 0x1, 0x12345678, 5, ENTRY, 0x1, 0 },
-	{ "range: Intel, to 0x7.0", INTEL, 0x7, 0x12345678, 0, ENTRY, 0x7, 0 },
-	{ "range: Intel, to 0xD.0", INTEL, 0xd, 0x12345678, 0, ENTRY, 0xd, 0 },
-	{ "range: Intel, to 0xD.1", INTEL, 0xd, 0x12345678, 1, ENTRY, 0xd, 1 },
-	{ "range: Intel, to undefined 0xD.2", INTEL, 0xd, 0x12345678, 2, ZERO },
-	{ "range: Intel, to 0x8000001E", INTEL, 0x8000001e, 0xc0000000, 0, ENTRY, 0x8000001e, 0 },
-	{ "range: Intel, to 0x80000026.1", INTEL, 0x80000026, 0xc0000000, 1, ENTRY, 0x80000026, 1 },
-	{ "range: in the table, but beyond its maximum", INTEL, 0xb, 0x1f, 2, ENTRY, 0x1f, 2 },
-	{ "range: 0xB.9, AMD", AMD, 0x1f, 0xb, 9, UNDEFINED },
-	{ "range: 0xB.0xffffffff, Intel", INTEL, 0x1f, 0xb, -1u, UNDEFINED },
-	{ "range: 0x1F.3, AMD", AMD, 0x1f, 0x1f, 3, UNDEFINED },
-	{ "range: 0xB.9 without 0xB.1", INTEL, 0x1f, 0xb, 9, ZERO, 0, 0, true, 0xb, 1 },
-	{ "range: 0x1F.9 without 0x1F.1", AMD, 0x1f, 0x1f, 9, ZERO, 0, 0, true, 0x1f, 1 },
-	{ "range: 0xB.0 absent, 0xB.1 present", AMD, 0x1f, 0xb, 0, UNDEFINED, 0, 0, true, 0xb, 0 },
-	{ "range: 0x80000026.7, AMD", AMD, 0x1f, 0x80000026, 7, ZERO },
-	{ "range: 0x80000026.7, Intel", INTEL, 0x1f, 0x80000026, 7, ZERO },
-	{ "range: no leaf 0", INTEL, 0xb, 0x12345678, 0, ZERO, 0, 0, true, 0, 0 },
-};
-
-static void run_range_case(const void *row)
-{
-	const struct range_case *c = row;
-	struct kvm_cpuid2 *table = small_table(c->max_basic, c->vendor);
-	struct kvm_cpuid_entry2 seen, expected;
-	struct kvm_vcpu *vcpu[NR_TWINS];
-	struct kvm_vm *vm[NR_TWINS];
-	struct kvm_cpuid2 *own;
-	int i, twin;
-
-	if (c->drop)
-		cpuid_drop(table, c->drop_function, c->drop_index);
-
-	create_twin_vms(vm, table, true);
-	for (i = 0; i < nr_ids; i++) {
-		own = expected_cpuid(table, all_ids[i]);
-		memset(&expected, 0, sizeof(expected));
-		if (c->result == ENTRY) {
-			expected = *cpuid_find(own, c->entry, c->entry_index);
-		} else if (c->result == UNDEFINED) {
-			expected.ecx = c->index & 0xff;
-			expected.edx = all_ids[i];
-		}
-		expected.function = c->function;
-		expected.index = c->index;
-		expected.flags = 0;
-
-		/* That the twin agrees shows that it is not just this test's opinion. */
-		create_twins(vm, all_ids[i], table, vcpu);
-		for (twin = 0; twin < NR_TWINS; twin++) {
-			memset(&seen, 0, sizeof(seen));
-			seen.function = c->function;
-			seen.index = c->index;
-			guest_cpuid(vcpu[twin], &seen, 1);
-			expect_entry(twin == UNDER_TABLE ? "guest" : "twin's guest", all_ids[i],
-				     &seen, &expected);
-		}
-		free(own);
-	}
-}
-
 /* What KVM_HC_KICK_CPU returns, the hypercall of PV_UNHALT, where KVM enforces features. */
 static u32 kick_cpu(struct kvm_vcpu *vcpu)
 {
@@ -1197,7 +1105,6 @@ static const struct case_set case_sets[] = {
 	{ run_entry_case, entry_cases, sizeof(entry_cases[0]), ARRAY_SIZE(entry_cases) },
 	{ run_field_case, field_cases, sizeof(field_cases[0]), ARRAY_SIZE(field_cases) },
 	{ run_shape_case, shape_cases, sizeof(shape_cases[0]), ARRAY_SIZE(shape_cases) },
-	{ run_range_case, range_cases, sizeof(range_cases[0]), ARRAY_SIZE(range_cases) },
 	{ run_twin_case, twin_cases, sizeof(twin_cases[0]), ARRAY_SIZE(twin_cases) },
 };
 

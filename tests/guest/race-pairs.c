@@ -2,7 +2,7 @@
 /*
  * Two threads, each with one ioctl as often as it can: the more often two accesses
  * meet, the more likely KCSAN, which watches few of them, sees a data race.  It
- * judges by errors only; vm_cpuid_race_test is who looks at what comes out.
+ * judges by errors only; race_test looks at what comes out.
  *
  * usage: race-pairs SECONDS
  */
