@@ -15,11 +15,10 @@
 /* The one assertion that must fail, or what was assumed before excludes everything. */
 #define end()	__CPROVER_assert(0, "the end is reached")
 
-#define ANY_INDEX	KVM_CPUID_INDEX_NOT_SIGNIFICANT
-
 void __CPROVER_assume(_Bool holds);
+_Bool nondet_bool(void);
+int nondet_int(void);
 u32 nondet_u32(void);
-u64 nondet_u64(void);
 entry_t nondet_entry(void);
 
 static entry_t entries[NENT];
@@ -34,129 +33,121 @@ static void any_entries(void)
 		entries[i] = nondet_entry();
 }
 
-/* What kvm_vm_cpuid_check() accepts, in a table of its own. */
-static struct kvm_vm_cpuid *any_table(void)
+static void any_good_entries(void)
 {
-	struct kvm_vm_cpuid *table;
-	u32 bad;
-
 	any_entries();
-	__CPROVER_assume(!kvm_vm_cpuid_check(entries, nent, &bad));
-
-	table = calloc(1, sizeof(*table) + NENT * sizeof(*entries));
-	__CPROVER_assume(table != NULL);
-	table->nent = nent;
-	for (u32 i = 0; i < NENT; i++)
-		table->entries[i] = entries[i];
-
-	return table;
+	__CPROVER_assume(!kvm_vm_cpuid_check(entries, nent));
 }
 
 static bool equal(const entry_t *a, const entry_t *b)
 {
 	return a->function == b->function && a->index == b->index && a->flags == b->flags &&
-	       a->eax == b->eax && a->ebx == b->ebx && a->ecx == b->ecx && a->edx == b->edx;
+	       a->eax == b->eax && a->ebx == b->ebx && a->ecx == b->ecx && a->edx == b->edx &&
+	       a->padding[0] == b->padding[0] && a->padding[1] == b->padding[1] &&
+	       a->padding[2] == b->padding[2];
 }
 
 /* Accepted or refused as by the reference, for the same entry. */
 void prove_check(void);
 void prove_check(void)
 {
-	u32 bad, expected;
-	int r;
-
 	any_entries();
-	for (expected = 0; expected < nent && !ref_bad_entry(entries, expected); expected++)
-		;
-
-	r = kvm_vm_cpuid_check(entries, nent, &bad);
-	assert(r == (expected < nent ? -EINVAL : 0));
-	assert(!r || bad == expected);
+	assert(kvm_vm_cpuid_check(entries, nent) == ref_check(entries, nent));
 	end();
 }
 
 /*
- * The comparison orders the entries of a table that was accepted, all of them, in the
- * reference's order: so every sort that keeps its word ends with the same table.
+ * The comparison orders canonical entries, all of them, in the reference's order: so every
+ * sort that keeps its word ends with the same table.
  */
 void prove_order(void);
 void prove_order(void)
 {
-	struct kvm_vm_cpuid *table = any_table();
-	const entry_t *a, *b, *c;
 	u32 i = nondet_u32(), j = nondet_u32(), k = nondet_u32();
+	entry_t a, b, c;
 
+	any_good_entries();
 	__CPROVER_assume(i < nent && j < nent && k < nent);
-	a = &table->entries[i];
-	b = &table->entries[j];
-	c = &table->entries[k];
+	a = ref_entry(entries, nent, i, 0);
+	b = ref_entry(entries, nent, j, 0);
+	c = ref_entry(entries, nent, k, 0);
 
-	assert((kvm_vm_cpuid_cmp(a, b) == 0) == (i == j));
-	assert((kvm_vm_cpuid_cmp(a, b) < 0) == (kvm_vm_cpuid_cmp(b, a) > 0));
-	assert(kvm_vm_cpuid_cmp(a, b) >= 0 || kvm_vm_cpuid_cmp(b, c) >= 0 ||
-	       kvm_vm_cpuid_cmp(a, c) < 0);
-	assert((kvm_vm_cpuid_cmp(a, b) < 0) ==
+	assert((kvm_vm_cpuid_cmp(&a, &b) == 0) == (i == j));
+	assert((kvm_vm_cpuid_cmp(&a, &b) < 0) == (kvm_vm_cpuid_cmp(&b, &a) > 0));
+	assert(kvm_vm_cpuid_cmp(&a, &b) >= 0 || kvm_vm_cpuid_cmp(&b, &c) >= 0 ||
+	       kvm_vm_cpuid_cmp(&a, &c) < 0);
+	assert((kvm_vm_cpuid_cmp(&a, &b) < 0) ==
 	       (ref_rank(entries, nent, i) < ref_rank(entries, nent, j)));
 	end();
 }
 
-/* In every sorted table, for every input: the entry that a search from end to end finds. */
-void prove_find(void);
-void prove_find(void)
+/* Canonical form is the reference's, and stays what it is. */
+void prove_canonical(void);
+void prove_canonical(void)
 {
-	struct kvm_vm_cpuid *table = any_table();
-	u32 function = nondet_u32();
-	u64 index = nondet_u64();
-	const entry_t *found;
-	int expected;
+	entry_t canonical[NENT], expected;
+	u32 i = nondet_u32();
 
-	__CPROVER_assume(index <= 0xffffffff || index == ANY_INDEX);
-	for (u32 i = 1; i < nent; i++)
-		__CPROVER_assume(kvm_vm_cpuid_cmp(&entries[i - 1], &entries[i]) < 0);
+	any_good_entries();
+	__CPROVER_assume(i < nent);
+	for (u32 n = 0; n < NENT; n++)
+		canonical[n] = entries[n];
 
-	expected = index == ANY_INDEX ? ref_find_first(entries, nent, function) :
-					ref_find(entries, nent, function, index);
+	kvm_vm_cpuid_canonicalize(canonical, nent);
+	expected = ref_entry(entries, nent, i, 0);
+	assert(equal(&canonical[ref_rank(entries, nent, i)], &expected));
 
-	kvm_vm_cpuid_index(table);
-	found = kvm_vm_cpuid_find(table, function, index);
-	assert(!found == (expected < 0));
-	assert(!found || found == &table->entries[expected]);
+	expected = canonical[i];
+	kvm_vm_cpuid_canonicalize(canonical, nent);
+	assert(equal(&canonical[i], &expected));
 	end();
 }
 
-/*
- * For every ID, and whatever 0x80000008 and Xen's first leaf say: the vCPU reads what
- * the reference says.  Where Xen's leaves are isn't looked for here, which would take long.
- */
+/* For every ID, the entries of a vCPU are the reference's. */
 void prove_ids(void);
 void prove_ids(void)
 {
-	struct kvm_vm_cpuid *table = calloc(1, sizeof(*table) + sizeof(*entries));
-	u32 id = nondet_u32(), xen_id = nondet_u32();
-	entry_t e, expected;
-	u16 fields = 0;
+	u32 i = nondet_u32(), id = nondet_u32();
+	entry_t of_vcpu[NENT], expected;
 
-	__CPROVER_assume(table != NULL);
-
-	for (u32 i = 0; i < 3; i++) {
-		entries[i] = nondet_entry();
-		entries[i].flags = 0;
+	any_good_entries();
+	__CPROVER_assume(i < nent);
+	for (u32 n = 0; n < nent; n++) {
+		__CPROVER_assume(ref_rank(entries, nent, n) == n);
+		of_vcpu[n] = ref_entry(entries, nent, n, 0);
 	}
-	entries[0].function = 0x80000008;
-	entries[1].function = 0x40000100;
-	__CPROVER_assume(entries[2].function != entries[0].function &&
-			 entries[2].function != entries[1].function);
 
-	table->package_width = ref_package_width(entries, 3);
-	table->xen.base = ref_xen_base(entries, 3);
+	kvm_vm_cpuid_set_ids(of_vcpu, nent, id);
+	expected = ref_entry(entries, nent, i, id);
+	assert(equal(&of_vcpu[i], &expected));
+	end();
+}
 
-	e = ref_entry(entries, 3, 2, 0, 0);
-	for (u32 i = 0; i < ARRAY_SIZE(kvm_vm_cpuid_fields); i++) {
-		if (kvm_vm_cpuid_owns(table, &e, &kvm_vm_cpuid_fields[i]))
-			fields |= BIT(i);
-	}
-	kvm_vm_cpuid_set_ids(table, &e, fields, id, xen_id);
-	expected = ref_entry(entries, 3, 2, id, xen_id);
-	assert(equal(&e, &expected));
+/* A new vCPU has a copy of all entries, or on failure nothing; the table stays as it is. */
+void prove_inherit(void);
+void prove_inherit(void)
+{
+	struct kvm_cpuid2 *table = malloc(sizeof(*table) + sizeof(entries));
+	struct kvm kvm = { .arch.cpuid = table };
+	struct kvm_vcpu vcpu = { .kvm = &kvm, .vcpu_id = nondet_int() };
+	u32 i = nondet_u32();
+	const entry_t *e;
+	int r;
+
+	any_entries();
+	__CPROVER_assume(table && i < NENT && nent == NENT);
+
+	nent = table->nent = NENT;
+	for (u32 n = 0; n < NENT; n++)
+		table->entries[n] = entries[n];
+
+	shim.set_cpuid_error = nondet_bool() ? -EINVAL : 0;
+	r = kvm_vcpu_inherit_cpuid(&vcpu);
+	e = vcpu.arch.cpuid_entries;
+	assert(!r == !!e && !r == shim.allocations);
+	assert(!shim.set_cpuid_error || r);
+	assert(r || (vcpu.arch.cpuid_nent == NENT && e != table->entries));
+	assert(r || (e[i].function == entries[i].function && e[i].index == entries[i].index));
+	assert(equal(&table->entries[i], &entries[i]));
 	end();
 }
