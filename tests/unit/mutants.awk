@@ -1,5 +1,5 @@
 # Print the mutants of a C file, one a line: the line's number, a tab, the new line.
-# Each differs from the file by one operator, one constant or one statement.
+# Each differs from the file by one operator, constant, register, condition or statement.
 
 function mutant(new) {
 	if (new != $0)
@@ -63,8 +63,7 @@ function replace_word(word, by,   at) {
 }
 
 function words(   n, i, pair) {
-	n = split("true false continue break EVERY FIRST " \
-		  "X2APIC_ID RUNTIME CORE_ID NODE_ID", pair, " ")
+	n = split("true false continue break eax ebx ecx edx", pair, " ")
 	for (i = 1; i <= n; i += 2) {
 		replace_word(pair[i], pair[i + 1])
 		replace_word(pair[i + 1], pair[i])
@@ -88,14 +87,9 @@ BEGIN {
 	instead["?:"] = "|"
 }
 
-# From the first line of code to what only debugfs needs.
-/^#define KVM_CPUID_EVERY_INDEX/ { on = 1 }
-/^\/\* The form of cpuid\(1\)/ { exit }
-!on { next }
-
-# Comments, and what only declares or ends.
+# Comments, and what only includes.
 in_comment || /^[ \t]*\/\*/ { in_comment = !/\*\//; next }
-/^#(undef|ifdef|endif)/ { next }
+/^(#|\/\/)/ { next }
 
 {
 	code = $0
@@ -105,8 +99,16 @@ in_comment || /^[ \t]*\/\*/ { in_comment = !/\*\//; next }
 	words()
 }
 
-# Leave out a statement of one line: a jump, a call, an assignment.
-/^\t+(goto |continue|break|[a-z_]+\(.*\);$|[*]?[a-z_>.\[\]0-9-]+ [&|]?= .*;$|[a-z_>.-]+(\+\+|--);$)/ && /;$/ {
+# Negate a condition that has no operator to change.
+/^\t+(} else )?if \(.*\)( {)?$/ && !/if \(!|[=!]=|&&|\|\|| [&|<>] / {
+	tail = /{$/ ? 2 : 0
+	match($0, /if \(.*/)
+	mutant(substr($0, 1, RSTART + 3) "!(" substr($0, RSTART + 4, RLENGTH - 5 - tail) "))" \
+	       (tail ? " {" : ""))
+}
+
+# Leave out a statement: a jump, a call, an assignment.
+/^\t+(goto |continue;|break;|\treturn|\(void\)|[a-z0-9_]+\(|[*]?[a-z_>.\[\]0-9-]+ [&|]?= )/ {
 	match($0, /^\t+/)
-	mutant(substr($0, 1, RLENGTH) ";")
+	mutant(substr($0, 1, RLENGTH) "for (; 0;) " substr($0, RLENGTH + 1))
 }
