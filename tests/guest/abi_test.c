@@ -149,7 +149,7 @@ static void test_get(void)
 
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		seen->nent = sizes[i];
-		EXPECT_ERRNO("no table", __vm_get_cpuid(vm, seen), ENOENT);
+		EXPECT_ERRNO("no table", try_get_cpuid(vm, seen), ENOENT);
 		EXPECT_U32("nent without a table", seen->nent, sizes[i]);
 	}
 
@@ -164,7 +164,7 @@ static void test_get(void)
 			seen->nent = sizes[i];
 			/* Ignored on input, zero on output. */
 			seen->padding = 0x5a;
-			r = __vm_get_cpuid(vm, seen);
+			r = try_get_cpuid(vm, seen);
 			EXPECT_ERRNO("table", r, sizes[i] < table->nent ? E2BIG : 0);
 			EXPECT_U32("nent", seen->nent, table->nent);
 			if (!r)
@@ -217,7 +217,7 @@ static void test_insignificant_index(void)
 
 	cpuid_put(table, e);
 	vm_set_cpuid(vm, table);
-	EXPECT_U32("index in the VM's table", vm_get_cpuid(vm)->entries[0].index, 0);
+	EXPECT_U32("index in the VM's table", get_table(vm)->entries[0].index, 0);
 	EXPECT_U32("index in the argument", table->entries[0].index, 7);
 	guest_cpuid(__vm_vcpu_add(vm, 0), seen, ARRAY_SIZE(seen));
 	for (i = 0; i < ARRAY_SIZE(seen); i++) {
@@ -233,9 +233,9 @@ static void test_fixed_point(void)
 
 	shuffle(table);
 	vm_set_cpuid(a, table);
-	first = vm_get_cpuid(a);
+	first = get_table(a);
 	vm_set_cpuid(b, first);
-	second = vm_get_cpuid(b);
+	second = get_table(b);
 	expect_table("GET, SET, GET", -1, second, first);
 	vm_set_cpuid(a, first);
 	expect_vm_table(a, table);
@@ -245,7 +245,7 @@ static void test_supported_as_is(void)
 {
 	struct kvm_vm *vm = vm_cpuid_create_vm();
 
-	EXPECT_ERRNO("set", __vm_set_cpuid(vm, supported_table()), 0);
+	EXPECT_ERRNO("set", try_set_cpuid(vm, supported_table()), 0);
 	expect_vm_table(vm, supported_table());
 	expect_new_vcpu(__vm_vcpu_add(vm, 3), supported_table());
 }
@@ -258,7 +258,7 @@ static void test_vcpu_table_as_is(void)
 
 	vm_set_cpuid(vm, table);
 	vcpu = __vm_vcpu_add(vm, 255);
-	EXPECT_ERRNO("set", __vm_set_cpuid(other, vcpu_get_cpuid2(vcpu)), 0);
+	EXPECT_ERRNO("set", try_set_cpuid(other, vcpu_get_cpuid2(vcpu)), 0);
 	expect_vm_table(other, table);
 	expect_new_vcpu(__vm_vcpu_add(other, 3), table);
 }
@@ -300,8 +300,8 @@ static void test_set_after_vcpu(void)
 	vcpu = __vm_vcpu_add(vm, 0);
 
 	for (i = 0; i < 2; i++) {
-		EXPECT_ERRNO("another table", __vm_set_cpuid(vm, intel_table()), EBUSY);
-		EXPECT_ERRNO("the same table", __vm_set_cpuid(vm, topology_table()), EBUSY);
+		EXPECT_ERRNO("another table", try_set_cpuid(vm, intel_table()), EBUSY);
+		EXPECT_ERRNO("the same table", try_set_cpuid(vm, topology_table()), EBUSY);
 		expect_vm_table(vm, table);
 		expect_guest_agrees(vcpu);
 	}
@@ -316,7 +316,7 @@ static void *set_until_busy(void *arg)
 	int r;
 
 	do {
-		r = __vm_set_cpuid(vm, tables[i++ % ARRAY_SIZE(tables)]);
+		r = try_set_cpuid(vm, tables[i++ % ARRAY_SIZE(tables)]);
 	} while (!r);
 	return (void *)(long)r;
 }
@@ -338,7 +338,7 @@ static void test_set_during_create(void)
 		vcpu = __vm_vcpu_add(vm, 3);
 		pthread_join(thread, &error);
 		EXPECT_ERRNO("racing set", (long)error, EBUSY);
-		expect_new_vcpu(vcpu, vm_get_cpuid(vm));
+		expect_new_vcpu(vcpu, get_table(vm));
 		kvm_vm_free(vm);
 	}
 }
@@ -355,7 +355,7 @@ static void test_set_after_failed_create(void)
 	r = __vm_ioctl(vm, KVM_CREATE_VCPU, (void *)2ul);
 	EXPECT_ERRNO("vCPU id 2 of 2", r < 0 ? errno : 0, EINVAL);
 	expect_vm_table(vm, topology_table());
-	EXPECT_ERRNO("set after an early failure", __vm_set_cpuid(vm, intel_table()), 0);
+	EXPECT_ERRNO("set after an early failure", try_set_cpuid(vm, intel_table()), 0);
 
 	/* The file descriptor is the last thing that vCPU creation needs. */
 	getrlimit(RLIMIT_NOFILE, &old);
@@ -366,7 +366,7 @@ static void test_set_after_failed_create(void)
 	EXPECT_ERRNO("vCPU without a file descriptor", r < 0 ? errno : 0, EMFILE);
 	setrlimit(RLIMIT_NOFILE, &old);
 	expect_vm_table(vm, intel_table());
-	EXPECT_ERRNO("set after a late failure", __vm_set_cpuid(vm, supported_table()), 0);
+	EXPECT_ERRNO("set after a late failure", try_set_cpuid(vm, supported_table()), 0);
 
 	expect_new_vcpu(__vm_vcpu_add(vm, 1), supported_table());
 }
@@ -423,25 +423,25 @@ static void test_take_back(void)
 	struct kvm_cpuid2 *own = expected_cpuid(intel_table(), 3);
 	struct kvm_vcpu *vcpu;
 
-	EXPECT_ERRNO("nothing to take back", __vm_set_cpuid(vm, &none), 0);
-	EXPECT_ERRNO("get", __vm_get_cpuid(vm, &none), ENOENT);
+	EXPECT_ERRNO("nothing to take back", try_set_cpuid(vm, &none), 0);
+	EXPECT_ERRNO("get", try_get_cpuid(vm, &none), ENOENT);
 	vm_set_cpuid(vm, table);
-	EXPECT_ERRNO("take back", __vm_set_cpuid(vm, &none), 0);
-	EXPECT_ERRNO("get", __vm_get_cpuid(vm, &none), ENOENT);
+	EXPECT_ERRNO("take back", try_set_cpuid(vm, &none), 0);
+	EXPECT_ERRNO("get", try_get_cpuid(vm, &none), ENOENT);
 	EXPECT_U32("nent", none.nent, 0);
 	vm_set_cpuid(vm, table);
 	expect_vm_table(vm, table);
-	EXPECT_ERRNO("take back again", __vm_set_cpuid(vm, &none), 0);
+	EXPECT_ERRNO("take back again", try_set_cpuid(vm, &none), 0);
 
 	vcpu = __vm_vcpu_add(vm, 3);
 	EXPECT_U32("entries of a new vCPU", vcpu_get_cpuid2(vcpu)->nent, 0);
-	EXPECT_ERRNO("take back with a vCPU", __vm_set_cpuid(vm, &none), EBUSY);
+	EXPECT_ERRNO("take back with a vCPU", try_set_cpuid(vm, &none), EBUSY);
 	EXPECT_ERRNO("KVM_SET_CPUID2", vcpu_ioctl_errno(vcpu, KVM_SET_CPUID2, own), 0);
 	expect_guest(vcpu, own);
 
 	vm_set_cpuid(other, table);
 	vcpu = __vm_vcpu_add(other, 3);
-	EXPECT_ERRNO("take back with a vCPU", __vm_set_cpuid(other, &none), EBUSY);
+	EXPECT_ERRNO("take back with a vCPU", try_set_cpuid(other, &none), EBUSY);
 	expect_vm_table(other, table);
 	expect_new_vcpu(__vm_vcpu_add(other, 1), table);
 }
@@ -457,7 +457,7 @@ static void test_fallback(void)
 	whole = cpuid_copy(table);
 	table->entries[table->nent] = table->entries[1];
 	table->entries[table->nent++].eax ^= 1;
-	EXPECT_ERRNO("KVM_VM_SET_CPUID", __vm_set_cpuid(vm, table), EINVAL);
+	EXPECT_ERRNO("KVM_VM_SET_CPUID", try_set_cpuid(vm, table), EINVAL);
 	EXPECT_U32("bad entry", table->padding, table->nent);
 
 	vcpu = __vm_vcpu_add(vm, 3);
@@ -478,9 +478,9 @@ static void test_no_table(void)
 	EXPECT_U32("RDX", regs.rdx, 0x600);
 	EXPECT_U32("entries of a new vCPU", vcpu_get_cpuid2(vcpu)->nent, 0);
 
-	EXPECT_ERRNO("late set", __vm_set_cpuid(vm, topology_table()), EBUSY);
+	EXPECT_ERRNO("late set", try_set_cpuid(vm, topology_table()), EBUSY);
 	seen->nent = CPUID_MAX_ENTRIES;
-	EXPECT_ERRNO("get", __vm_get_cpuid(vm, seen), ENOENT);
+	EXPECT_ERRNO("get", try_get_cpuid(vm, seen), ENOENT);
 
 	EXPECT_ERRNO("KVM_SET_CPUID2, nent 257",
 		     vcpu_ioctl_errno(vcpu, KVM_SET_CPUID2, &(struct kvm_cpuid2) { 257 }), E2BIG);
@@ -523,16 +523,16 @@ static void test_efault(void)
 	for (i = 0; i < ARRAY_SIZE(mapped); i++) {
 		t = (void *)(end - mapped[i]);
 		memcpy(t, table, mapped[i]);
-		EXPECT_ERRNO("set", __vm_set_cpuid(vm, t), EFAULT);
+		EXPECT_ERRNO("set", try_set_cpuid(vm, t), EFAULT);
 		if (mapped[i])
 			t->nent = CPUID_MAX_ENTRIES;
-		EXPECT_ERRNO("get", __vm_get_cpuid(vm, t), EFAULT);
+		EXPECT_ERRNO("get", try_get_cpuid(vm, t), EFAULT);
 		expect_vm_table(vm, full_table());
 	}
 
 	t = (void *)(end - size);
 	memcpy(t, table, size);
-	EXPECT_ERRNO("set, all mapped", __vm_set_cpuid(vm, t), 0);
+	EXPECT_ERRNO("set, all mapped", try_set_cpuid(vm, t), 0);
 	expect_new_vcpu(__vm_vcpu_add(vm, 3), table);
 }
 
@@ -549,14 +549,14 @@ static void test_read_only(void)
 
 	memcpy(arg, table, sizeof(*table) + table->nent * sizeof(table->entries[0]));
 	TEST_ASSERT(!mprotect(arg, size, PROT_READ), "mprotect");
-	EXPECT_ERRNO("set", __vm_set_cpuid(vm, arg), 0);
+	EXPECT_ERRNO("set", try_set_cpuid(vm, arg), 0);
 	expect_vm_table(vm, table);
-	EXPECT_ERRNO("get", __vm_get_cpuid(vm, arg), EFAULT);
+	EXPECT_ERRNO("get", try_get_cpuid(vm, arg), EFAULT);
 
 	TEST_ASSERT(!mprotect(arg, size, PROT_READ | PROT_WRITE), "mprotect");
 	memcpy(arg, bad, sizeof(*bad) + bad->nent * sizeof(bad->entries[0]));
 	TEST_ASSERT(!mprotect(arg, size, PROT_READ), "mprotect");
-	EXPECT_ERRNO("set a bad table", __vm_set_cpuid(vm, arg), EINVAL);
+	EXPECT_ERRNO("set a bad table", try_set_cpuid(vm, arg), EINVAL);
 	expect_vm_table(vm, table);
 	expect_new_vcpu(__vm_vcpu_add(vm, 3), table);
 }
@@ -571,7 +571,7 @@ static void test_eperm(void)
 	cpuid_put(amx, (struct kvm_cpuid_entry2) { 0xd, 0, CPUID_INDEXED, 0x7 | BIT(18) });
 
 	vm_set_cpuid(vm, table);
-	EXPECT_ERRNO("KVM_VM_SET_CPUID", __vm_set_cpuid(vm, amx), EPERM);
+	EXPECT_ERRNO("KVM_VM_SET_CPUID", try_set_cpuid(vm, amx), EPERM);
 	EXPECT_U32("nent", amx->nent, table->nent);
 	EXPECT_ERRNO("KVM_SET_CPUID2", vcpu_ioctl_errno(vcpu, KVM_SET_CPUID2, amx), EPERM);
 	expect_vm_table(vm, table);
@@ -643,13 +643,13 @@ static void expect_set(struct kvm_cpuid2 *table, int error, u32 padding)
 	memcpy(before->entries, table->entries, size);
 
 	/* Without an older table a failed set leaves none. */
-	EXPECT_ERRNO("first set", __vm_set_cpuid(fresh, table), error);
+	EXPECT_ERRNO("first set", try_set_cpuid(fresh, table), error);
 	if (error)
-		EXPECT_ERRNO("get", __vm_get_cpuid(fresh, cpuid_alloc()), ENOENT);
+		EXPECT_ERRNO("get", try_get_cpuid(fresh, cpuid_alloc()), ENOENT);
 
 	vm_set_cpuid(vm, old);
 	table->padding = before->padding;
-	EXPECT_ERRNO("second set", __vm_set_cpuid(vm, table), error);
+	EXPECT_ERRNO("second set", try_set_cpuid(vm, table), error);
 	EXPECT_U32("nent after the set", table->nent, before->nent);
 	EXPECT_U32("padding after the set", table->padding, padding);
 	EXPECT(!memcmp(table->entries, before->entries, size), "the entries have changed");

@@ -191,7 +191,7 @@ static void expect_table_or_none(struct kvm_vm *vm, const struct kvm_cpuid2 *tab
 	if (table)
 		expect_vm_table(vm, table);
 	else
-		EXPECT_ERRNO("KVM_VM_GET_CPUID", __vm_get_cpuid(vm, &none), ENOENT);
+		EXPECT_ERRNO("KVM_VM_GET_CPUID", try_get_cpuid(vm, &none), ENOENT);
 }
 
 static void expect_vcpu(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 *table)
@@ -207,7 +207,7 @@ static void expect_vcpu(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 *table)
 static void expect_usable(struct kvm_vm *vm, const struct kvm_cpuid2 *table)
 {
 	expect_vcpu(__vm_vcpu_add(vm, 300), table);
-	EXPECT_ERRNO("KVM_VM_SET_CPUID after a vCPU", __vm_set_cpuid(vm, full_table()), EBUSY);
+	EXPECT_ERRNO("KVM_VM_SET_CPUID after a vCPU", try_set_cpuid(vm, full_table()), EBUSY);
 }
 
 /* Tables that KVM has in one page, and in several. */
@@ -382,7 +382,7 @@ static void test_create(const void *row)
 		} else {
 			expect_fault_errno(&s, r);
 			/* If it is the only one, then it is as if it had never been. */
-			EXPECT_ERRNO("KVM_VM_SET_CPUID", __vm_set_cpuid(vm, again),
+			EXPECT_ERRNO("KVM_VM_SET_CPUID", try_set_cpuid(vm, again),
 				     first ? EBUSY : 0);
 			expect_vcpu(__vm_vcpu_add(vm, id), first ? table : again);
 		}

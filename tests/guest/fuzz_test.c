@@ -473,7 +473,7 @@ static void do_set(void)
 	is_read_only = one_in(12);
 	if (is_read_only)
 		protect_guarded(arg, room);
-	error = count_errno(__vm_set_cpuid(model.vm, arg));
+	error = count_errno(try_set_cpuid(model.vm, arg));
 
 	/* An ioctl that has several reasons to fail can name any of them. */
 	if (t->nent <= CPUID_MAX_ENTRIES) {
@@ -563,7 +563,7 @@ static void do_get(void)
 	buffer.header.padding = random_value();
 
 	arg = guarded_copy(&buffer.header, room);
-	error = count_errno(__vm_get_cpuid(model.vm, arg));
+	error = count_errno(try_get_cpuid(model.vm, arg));
 
 	if (!expected) {
 		EXPECT_ERRNO("without a table", error, ENOENT);

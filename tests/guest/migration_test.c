@@ -266,13 +266,13 @@ static void expect_same_vcpu(struct kvm_vcpu *from, struct kvm_vcpu *to)
 /* All that the target knows of the source is what ioctls returned, and memory. */
 static void migrate(struct machine *from, struct machine *to)
 {
-	struct kvm_cpuid2 *table = vm_get_cpuid(from->vm), *seen;
+	struct kvm_cpuid2 *table = get_table(from->vm), *seen;
 	struct kvm_lapic_state lapic;
 	struct kvm_x86_state *state;
 	int i;
 
 	create_machine(to, table, from->nr_vcpus);
-	seen = vm_get_cpuid(to->vm);
+	seen = get_table(to->vm);
 	EXPECT(table->nent == seen->nent && is_same_table(table, seen),
 	       "the target's table differs");
 	free(seen);
@@ -342,7 +342,7 @@ static void run_migration_case(const void *row)
 	sigaction(SIGUSR1, &action, NULL);
 
 	create_machine(m, table, c->nr_vcpus);
-	before = vm_get_cpuid(m->vm);
+	before = get_table(m->vm);
 	memcpy(addr_gpa2hva(m->vm, CODE_GPA), vm_cpuid_loop_start,
 	       vm_cpuid_loop_end - vm_cpuid_loop_start);
 	for (i = 0; i < m->nr_vcpus; i++) {
@@ -374,7 +374,7 @@ static void run_migration_case(const void *row)
 			       get_area(m, i)->passes, get_area(m, i)->nr_inputs, hop + 1);
 	}
 
-	after = vm_get_cpuid(m->vm);
+	after = get_table(m->vm);
 	EXPECT(before->nent == after->nent && is_same_table(before, after),
 	       "the table isn't what it was");
 }
@@ -387,7 +387,7 @@ static unsigned int nr_same, nr_different, nr_refused;
 static void expect_target(const char *what, const struct kvm_cpuid2 *table, bool same)
 {
 	struct kvm_cpuid2 *copy = cpuid_copy(table), *from, *to;
-	int r = __vm_set_cpuid(target, copy);
+	int r = try_set_cpuid(target, copy);
 	bool is_same;
 
 	free(copy);
@@ -397,8 +397,8 @@ static void expect_target(const char *what, const struct kvm_cpuid2 *table, bool
 		return;
 	}
 
-	from = vm_get_cpuid(source);
-	to = vm_get_cpuid(target);
+	from = get_table(source);
+	to = get_table(target);
 	is_same = from->nent == to->nent && is_same_table(from, to);
 	EXPECT(is_same == same, "%s: the target is%s the same", what, is_same ? "" : "n't");
 	if (is_same)
@@ -448,7 +448,7 @@ static void test_same(void)
 	expect_target("in another order", t, true);
 	free(t);
 
-	t = vm_get_cpuid(source);
+	t = get_table(source);
 	expect_target("KVM_VM_GET_CPUID", t, true);
 	free(t);
 
@@ -526,7 +526,7 @@ static void test_bits(void)
 				if (nr++ % bit_step)
 					continue;
 
-				t = vm_get_cpuid(source);
+				t = get_table(source);
 				*regs[reg] ^= BIT(bit);
 				snprintf(what, sizeof(what), "0x%x.0x%x E%cX[%d]", e->function,
 					 e->index, "ABCD"[reg], bit);

@@ -228,22 +228,18 @@ static inline void shuffle(struct kvm_cpuid2 *t)
 }
 
 /* The ioctls under test return 0 or an errno, as they fail on purpose. */
-static inline int __vm_set_cpuid(struct kvm_vm *vm, struct kvm_cpuid2 *table)
+static inline int try_set_cpuid(struct kvm_vm *vm, struct kvm_cpuid2 *table)
 {
 	return __vm_ioctl(vm, KVM_VM_SET_CPUID, table) ? errno : 0;
 }
 
-static inline int __vm_get_cpuid(struct kvm_vm *vm, struct kvm_cpuid2 *table)
+static inline int try_get_cpuid(struct kvm_vm *vm, struct kvm_cpuid2 *table)
 {
 	return __vm_ioctl(vm, KVM_VM_GET_CPUID, table) ? errno : 0;
 }
 
-static inline void vm_set_cpuid(struct kvm_vm *vm, const struct kvm_cpuid2 *table)
-{
-	vm_ioctl(vm, KVM_VM_SET_CPUID, table);
-}
-
-static inline struct kvm_cpuid2 *vm_get_cpuid(struct kvm_vm *vm)
+/* The VM's table, with room for more, unlike what the library's vm_get_cpuid() returns. */
+static inline struct kvm_cpuid2 *get_table(struct kvm_vm *vm)
 {
 	struct kvm_cpuid2 *table = cpuid_alloc();
 
@@ -639,7 +635,7 @@ static inline struct kvm_cpuid2 *expected_cpuid(const struct kvm_cpuid2 *table, 
 
 static inline void expect_vm_table(struct kvm_vm *vm, const struct kvm_cpuid2 *table)
 {
-	struct kvm_cpuid2 *expected = canonical(table), *seen = vm_get_cpuid(vm);
+	struct kvm_cpuid2 *expected = canonical(table), *seen = get_table(vm);
 
 	expect_table("KVM_VM_GET_CPUID", -1, seen, expected);
 	free(expected);

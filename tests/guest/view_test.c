@@ -131,7 +131,7 @@ struct twins {
 static void create_vms(struct twins *t, const struct kvm_cpuid2 *table)
 {
 	create_twin_vms(t->vm, table, true);
-	t->canonical = vm_get_cpuid(t->vm[UNDER_TABLE]);
+	t->canonical = get_table(t->vm[UNDER_TABLE]);
 	__sync_fetch_and_add(&count->tables, 1);
 }
 
