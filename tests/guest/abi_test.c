@@ -868,7 +868,7 @@ static void test_pv_unhalt(void)
 		for (twin = 0; twin < NR_TWINS && disable; twin++)
 			vm_enable_cap(vm[twin], KVM_CAP_X86_DISABLE_EXITS,
 				      KVM_X86_DISABLE_EXITS_HLT);
-		create_twins(vm, 1, table, vcpu);
+		create_twins(vm, 1, NO_XEN_ID, table, vcpu);
 		expect_same_guest(vcpu, table);
 		/* Older kernels hide it when something else that CPUID shows changes. */
 		for (twin = 0; twin < NR_TWINS; twin++)
@@ -1079,7 +1079,7 @@ static void run_twin_case(const void *row)
 	table = c->table();
 	create_twin_vms(vm, table, !c->no_apic);
 	for (i = 0; i < nr_ids; i++) {
-		create_twins(vm, all_ids[i], table, vcpu);
+		create_twins(vm, all_ids[i], NO_XEN_ID, table, vcpu);
 		expect_same_host(vcpu);
 		expect_same_state(vcpu, table);
 

@@ -851,13 +851,20 @@ static inline void create_twin_vms(struct kvm_vm *vm[NR_TWINS], const struct kvm
 	vm_set_cpuid(vm[UNDER_TABLE], table);
 }
 
-static inline void create_twins(struct kvm_vm *vm[NR_TWINS], u32 id,
+#define NO_XEN_ID	(~0u)
+
+static inline void create_twins(struct kvm_vm *vm[NR_TWINS], u32 id, u32 xen_id,
 				const struct kvm_cpuid2 *table, struct kvm_vcpu *vcpu[NR_TWINS])
 {
 	struct kvm_cpuid2 *copy = expected_cpuid(table, id);
 
 	vcpu[UNDER_TABLE] = __vm_vcpu_add(vm[UNDER_TABLE], id);
 	vcpu[WITH_COPY] = __vm_vcpu_add(vm[WITH_COPY], id);
+	if (xen_id != NO_XEN_ID) {
+		set_xen_vcpu_id(vcpu[UNDER_TABLE], xen_id);
+		set_xen_vcpu_id(vcpu[WITH_COPY], xen_id);
+		fill_xen_id(copy, xen_id);
+	}
 	vcpu_ioctl(vcpu[WITH_COPY], KVM_SET_CPUID2, copy);
 	free(copy);
 }

@@ -148,17 +148,8 @@ static void create_vcpus(struct twins *t, u32 id)
 {
 	/* Any but the vCPU's own id; KVM accepts less than its maximum of vCPUs. */
 	u32 xen_id = (id + 77) % kvm_check_cap(KVM_CAP_MAX_VCPUS);
-	struct kvm_cpuid2 *copy;
 
-	create_twins(t->vm, id, t->canonical, t->vcpu);
-	if (has_xen_vcpu_id()) {
-		set_xen_vcpu_id(t->vcpu[UNDER_TABLE], xen_id);
-		set_xen_vcpu_id(t->vcpu[WITH_COPY], xen_id);
-		copy = expected_cpuid(t->canonical, id);
-		fill_xen_id(copy, xen_id);
-		vcpu_ioctl(t->vcpu[WITH_COPY], KVM_SET_CPUID2, copy);
-		free(copy);
-	}
+	create_twins(t->vm, id, has_xen_vcpu_id() ? xen_id : NO_XEN_ID, t->canonical, t->vcpu);
 	t->in_smm = false;
 	__sync_fetch_and_add(&count->vcpus, 1);
 }

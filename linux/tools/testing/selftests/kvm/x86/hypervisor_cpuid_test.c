@@ -114,12 +114,16 @@ static void set_hypervisors(struct kvm_vcpu *vcpu, const struct hypervisor *h, i
 
 static void run_testcase(const struct testcase *t)
 {
+	const struct hypervisor none = { 0x40000000, KVM, 0 };
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm;
 	struct ucall uc;
 
 	vm = vm_create_with_one_vcpu(&vcpu, guest_code);
 	vcpu_enable_cap(vcpu, KVM_CAP_ENFORCE_PV_FEATURE_CPUID, 1);
+
+	/* Old kernels keep the features that they found last, if they find none. */
+	set_hypervisors(vcpu, &none, 1);
 	set_hypervisors(vcpu, t->hypervisors, ARRAY_SIZE(t->hypervisors));
 	vcpu_args_set(vcpu, 1, t->features);
 
