@@ -1,45 +1,28 @@
-# Draw docs/benchmarks/*.svg from the tables beside them.  gnuplot runs in that folder.
+# SPDX-License-Identifier: GPL-2.0-only
+# Draw docs/benchmarks/*.svg from figures.csv beside them.  gnuplot runs in that folder.
 set terminal svg size 760,420 dynamic font "sans,12"
 set datafile separator ","
 set key left top
 set grid
-set xlabel "entries in the table"
+set logscale xy 2
+set xrange [1:300]
+set xlabel "entries"
 set ylabel "instructions"
+set xtics (1, 8, 16, 32, 64, 128, 256)
+set format y "%.0f"
 
-row(file, kernel, way) = sprintf("< awk -F, '$1 == \"%s\" && $2 == \"%s\"' %s", kernel, way, file)
+rows(what) = sprintf("< awk -F, '$1 == \"%s\" && $2' figures.csv", what)
 
-set output "bring-up.svg"
-set title "A vCPU ready to run"
-set logscale x 2
-set yrange [0:200000]
-plot row("bring-up.csv", "stock", "vcpu") using 3:6 with linespoints title "stock: KVM\\_CREATE\\_VCPU + KVM\\_SET\\_CPUID2", \
-     row("bring-up.csv", "stock", "vcpu") using 3:4 with linespoints title "stock: KVM\\_CREATE\\_VCPU alone", \
-     row("bring-up.csv", "patched", "vm") using 3:6 with linespoints title "KVM\\_CREATE\\_VCPU under a VM's table"
+set output "ready.svg"
+set title "A vCPU ready to run: KVM\\_CREATE\\_VCPU and its CPUID"
+set yrange [32768:524288]
+plot rows("ready vCPU") using 2:3 with linespoints title "stock, KVM\\_SET\\_CPUID2", \
+     rows("ready vCPU") using 2:4 with linespoints title "patched, KVM\\_SET\\_CPUID2", \
+     rows("ready vCPU") using 2:5 with linespoints title "patched, with a table of the VM"
 
-set output "vm.svg"
-set title "All vCPUs of a VM ready to run, per vCPU"
-set xlabel "vCPUs"
-set yrange [0:*]
-plot row("vm.csv", "stock", "vcpu") using 4:($5 / $4) with linespoints title "stock: a table for each", \
-     row("vm.csv", "stock", "none") using 4:($5 / $4) with linespoints title "stock: without CPUID", \
-     row("vm.csv", "patched", "vm") using 4:($5 / $4) with linespoints title "one table for the VM, which is part of it"
-
-set output "memory.svg"
-set title "Kernel memory per vCPU: slabs and vmalloc()"
-set ylabel "bytes"
-set xrange [16:1024]
-plot row("vm.csv", "stock", "vcpu") using 4:($6 / $4) with linespoints title "stock: a table for each", \
-     row("vm.csv", "stock", "none") using 4:($6 / $4) with linespoints title "stock: without CPUID", \
-     row("vm.csv", "patched", "vm") using 4:($6 / $4) with linespoints title "one table for the VM"
-
-set output "exit.svg"
-set title "A CPUID exit, by position of the leaf in a table of 256"
-set xlabel "position"
-set ylabel "instructions"
-unset logscale x
-set xrange [1:256]
-set yrange [1500:*]
-hit(kernel, way) = sprintf("< awk -F, '$1 == \"%s\" && $2 == \"%s\" && $3 == 256 && $4 == \"hit\"' exit.csv", kernel, way)
-plot hit("stock", "vcpu") using 5:8 with lines title "stock", \
-     hit("patched", "vcpu") using 5:8 with lines title "patched, a table for each vCPU", \
-     hit("patched", "vm") using 5:8 with lines title "patched, one table for the VM"
+set output "set.svg"
+set title "The ioctls that set CPUID"
+set yrange [512:1048576]
+plot rows("KVM_SET_CPUID2") using 2:3 with linespoints title "stock, KVM\\_SET\\_CPUID2, for each vCPU", \
+     rows("KVM_SET_CPUID2") using 2:4 with linespoints title "patched, KVM\\_SET\\_CPUID2, for each vCPU", \
+     rows("KVM_VM_SET_CPUID") using 2:5 with linespoints title "KVM\\_VM\\_SET\\_CPUID, once"
