@@ -3,7 +3,7 @@
 export K VARIANT CONFIG VENDOR KERNEL_SRC QEMU_SRC
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-intel-full test-dkms-install check tree refresh series kernel \
+.PHONY: help run test test-all test-intel-full test-dkms-install check t tree refresh series kernel \
 	selftests bench coverage fuzz mutation docs status dkms kvm-cpuid qemu shell clean distclean
 
 help: ## list the targets
@@ -37,6 +37,11 @@ test-intel-full: ## KVM's whole suite on emulated Intel, in a Bochs built for it
 
 tree: ## unpack and patch the kernel source: build/K/VARIANT/linux
 	@scripts/tree
+
+t: ## build what is stale, kernel and tests, and run a guest test: T=abi_test [C=case]
+	@[ -n "$(T)" ] || { echo "make t: T= names a test: $$(ls build/tests/bin 2>/dev/null | tr '\n' ' ')" >&2; exit 2; }
+	@vm/kernel && vm/selftests && \
+		vm/run --timeout 900 --boot-timeout 300 $(if $(CONFIG),--config $(CONFIG)) 'build/tests/bin/$(T)$(if $(C), -t "$(C)")'
 
 refresh: ## write the commits of that tree back to linux/patches/K
 	@scripts/refresh
