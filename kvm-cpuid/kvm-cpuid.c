@@ -71,32 +71,28 @@ static int cmd_supported(struct options *opt)
 }
 
 /*
- * Say why the kernel refuses the table, and exit. @nent is how many entries were
- * passed; t->cpuid is as the kernel left it. The kernel names the entry; what is
- * wrong with it shows from the entry itself.
+ * Say why the kernel refuses the table, and exit. The kernel names a bad entry;
+ * what is wrong with it shows from the entry itself.
  */
-static void die_refused(const struct table *t, unsigned int nent, int err)
+static void die_refused(const struct table *t, unsigned int limit, int err)
 {
 	const struct kvm_cpuid_entry2 *e, *first;
-	unsigned int bad = t->cpuid->nent;
-	unsigned int width;
+	unsigned int bad, width;
 
-	if (err == -E2BIG && bad < nent)
+	if (err == -E2BIG && t->cpuid->nent > limit)
 		die(STATUS_NO, "%s:%u: refused: entry %u is one too many: the table has %u, KVM takes %u",
-		    t->name, t->lines[bad], bad, nent, bad);
+		    t->name, t->lines[limit], limit, t->cpuid->nent, limit);
 
 	/* KVM knows of no other reason, and names no entry. */
 	if (err == -EPERM)
 		die(STATUS_NO, "%s: refused: leaf 0xd has a feature (AMX) that this process may not give to a guest",
 		    t->name);
 
-	if (err == -EINVAL && !nent)
-		die(STATUS_NO, "%s: refused: the table has no entries", t->name);
-
-	if (err != -EINVAL || bad >= nent)
+	if (err != -EINVAL || !t->cpuid->padding || t->cpuid->padding > t->cpuid->nent)
 		die(STATUS_NO, "%s: KVM_VM_SET_CPUID: %s, and no entry named",
 		    t->name, strerror(-err));
 
+	bad = t->cpuid->padding - 1;
 	e = &t->cpuid->entries[bad];
 	for (first = t->cpuid->entries; first < e; first++) {
 		if (entries_clash(first, e))
@@ -117,18 +113,16 @@ static void die_refused(const struct table *t, unsigned int nent, int err)
 /* A new VM with the file's table. Exits if there is none to be had. */
 static void create_vm_with_table(struct vm *vm, struct table *t, const char *file)
 {
-	unsigned int nent;
+	unsigned int limit;
 	int err;
 
 	table_read(t, file);
 	vm_create(vm);
-	vm_probe(vm);
+	limit = vm_probe(vm);
 
-	/* On errors, the kernel writes to nent. */
-	nent = t->cpuid->nent;
 	err = vm_set_cpuid(vm, t->cpuid);
 	if (err)
-		die_refused(t, nent, err);
+		die_refused(t, limit, err);
 }
 
 static int cmd_check(struct options *opt)
@@ -145,6 +139,19 @@ static int cmd_check(struct options *opt)
 }
 
 /*
+ * The bits that KVM can hide when the guest reads them, and KVM_GET_CPUID2
+ * doesn't: HLE and RTM (MSR IA32_TSX_CTRL), invariant TSC (Hyper-V's MSR).
+ */
+static uint32_t hidden_bits(const struct kvm_cpuid_entry2 *e, enum reg reg)
+{
+	if (e->function == 0x7 && e->index == 0 && reg == EBX)
+		return 1u << 4 | 1u << 11;
+	if (e->function == 0x80000007 && reg == EDX)
+		return 1u << 8;
+	return 0;
+}
+
+/*
  * Read every entry of a vCPU's table in the guest. @host is what KVM_GET_CPUID2
  * returns; what the guest reads is returned in the same order. @mismatches
  * counts registers in which they differ; the first few are reported.
@@ -154,6 +161,7 @@ static struct kvm_cpuid2 *guest_read(struct vcpu *vcpu, struct kvm_cpuid2 *host,
 {
 	struct kvm_cpuid2 *guest = cpuid_alloc(host->nent);
 	struct kvm_cpuid_entry2 *g, *h;
+	uint32_t read, told;
 	unsigned int i;
 	enum reg reg;
 
@@ -164,12 +172,13 @@ static struct kvm_cpuid2 *guest_read(struct vcpu *vcpu, struct kvm_cpuid2 *host,
 		vcpu_cpuid(vcpu, g);
 
 		for (reg = EAX; reg < NR_REGS; reg++) {
-			if (*entry_reg(g, reg) == *entry_reg(h, reg))
+			read = *entry_reg(g, reg);
+			told = *entry_reg(h, reg);
+			if (read == told || read == (told & ~hidden_bits(h, reg)))
 				continue;
 			if (++*mismatches <= MAX_MISMATCHES)
 				warn_line("vCPU %u: %s %s: the guest reads 0x%08x, KVM_GET_CPUID2 says 0x%08x",
-					  vcpu->id, entry_name(h), reg_names[reg],
-					  *entry_reg(g, reg), *entry_reg(h, reg));
+					  vcpu->id, entry_name(h), reg_names[reg], read, told);
 		}
 	}
 	return guest;

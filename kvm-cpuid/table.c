@@ -288,5 +288,7 @@ void table_read(struct table *t, const char *path)
 	if (f != stdin)
 		fclose(f);
 
+	if (!t->cpuid->nent)
+		die(STATUS_USAGE, "%s: no entries in it: this is no CPUID table", t->name);
 	set_flags(t->cpuid);
 }

@@ -28,9 +28,9 @@ struct table {
 /*
  * Read the table of the first CPU in the file @path, "-" for stdin. The text
  * has no flags: see set_flags(). Nothing is judged that is the kernel's to
- * judge: a table may be empty, too large, or have an entry twice. Dies with
- * STATUS_USAGE if the file cannot be read or has a line that is not of this
- * form.
+ * judge: a table may be too large, or have an entry twice. Dies with
+ * STATUS_USAGE if the file cannot be read, is empty, or has a line that is not
+ * of this form.
  */
 void table_read(struct table *t, const char *path);
 

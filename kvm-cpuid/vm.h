@@ -44,8 +44,8 @@ void vm_create(struct vm *vm);
 unsigned int vm_probe(const struct vm *vm);
 
 /*
- * KVM_VM_SET_CPUID. On -EINVAL, cpuid->nent is the index of the entry that the
- * kernel refuses, and on -E2BIG the largest number that it takes.
+ * KVM_VM_SET_CPUID. On -EINVAL, cpuid->padding is the number of the entry that
+ * the kernel refuses, from 1.
  */
 int vm_set_cpuid(const struct vm *vm, struct kvm_cpuid2 *cpuid);
 

@@ -6,6 +6,9 @@
  *
  *   cc -o minimal minimal.c && ./minimal
  *
+ * "minimal refuse" gives the table an entry that the ioctl refuses and KVM_SET_CPUID2
+ * takes, to show the way back.
+ *
  * Exit: 0, and each vCPU saw its own x2APIC ID; 1 something failed.
  */
 #include <err.h>
@@ -50,21 +53,26 @@ static bool has_vm_cpuid(int vm)
 	       ioctl(vm, KVM_VM_GET_CPUID, &none) == -1 && errno == ENOENT;
 }
 
-/* Set, once, before the first vCPU. No field of it is for one vCPU. */
-static void set_vm_cpuid(int vm, struct kvm_cpuid2 *cpuid)
+/*
+ * Set the table, once, before the first vCPU.  No field of it is for one vCPU.  If KVM
+ * refuses it, say why; the VM and the table are as before, so the old way is still open.
+ */
+static bool set_vm_cpuid(int vm, struct kvm_cpuid2 *cpuid)
 {
 	struct kvm_cpuid_entry2 *e;
-	uint32_t nent = cpuid->nent;
 
+	cpuid->padding = 0;
 	if (!ioctl(vm, KVM_VM_SET_CPUID, cpuid))
-		return;
+		return true;
 
-	/* KVM has set nent to the index of the entry that it does not take. */
-	if (errno == EINVAL && cpuid->nent < nent) {
-		e = &cpuid->entries[cpuid->nent];
-		errx(1, "KVM refuses CPUID leaf 0x%x subleaf 0x%x", e->function, e->index);
+	if (!cpuid->padding) {
+		warn("KVM_VM_SET_CPUID");
+	} else {
+		/* KVM has written the number of the bad entry, counted from one. */
+		e = &cpuid->entries[cpuid->padding - 1];
+		warnx("KVM refuses CPUID leaf 0x%x subleaf 0x%x", e->function, e->index);
 	}
-	err(1, "KVM_VM_SET_CPUID");
+	return false;
 }
 
 /*
@@ -124,7 +132,7 @@ static uint32_t run(int vcpu, size_t run_size)
 	return regs.rdx;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	static const uint32_t ids[] = { 0, 1, 6 };
 	struct kvm_userspace_memory_region region = { .memory_size = 0x2000 };
@@ -132,7 +140,7 @@ int main(void)
 	struct kvm_cpuid_entry2 *e;
 	int kvm, vm, vcpu, run_size;
 	bool one_table, ok = true;
-	unsigned int i, levels = 0;
+	unsigned int i, levels;
 	uint32_t seen;
 	char *memory;
 
@@ -175,10 +183,9 @@ int main(void)
 		};
 	}
 	cpuid->nent = e - cpuid->entries;
+	cpuid->entries[0].padding[0] = argc > 1 && !strcmp(argv[1], "refuse");
 
-	one_table = has_vm_cpuid(vm);
-	if (one_table)
-		set_vm_cpuid(vm, cpuid);
+	one_table = has_vm_cpuid(vm) && set_vm_cpuid(vm, cpuid);
 
 	for (i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
 		vcpu = ioctl(vm, KVM_CREATE_VCPU, ids[i]);
