@@ -1,56 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * kvm-cpuid - check CPUID tables for KVM_VM_SET_CPUID, and show what the vCPUs
- * of a VM with such a table get.
+ * kvm-cpuid - compare, explain and choose the CPUID tables of VMs, check them for
+ * KVM_VM_SET_CPUID, and show what the vCPUs of a VM with such a table get.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
-#include <stdarg.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "kvm-cpuid.h"
+#include "compare.h"
+#include "fields.h"
+#include "lint.h"
+#include "read.h"
 #include "table.h"
+#include "util.h"
 #include "vm.h"
 
-#define VERSION		"1.0"
+#define VERSION		"1.1"
 #define MAX_VCPUS	1024	/* on a command line; KVM has its own limit */
 #define MAX_MISMATCHES	10	/* that are printed */
 
 struct options {
-	const char *file;
+	char **args;			/* that are no options */
+	int nr_args;
 	unsigned int ids[MAX_VCPUS];
 	unsigned int nr_ids;
 	bool side_by_side;
 	bool print;
+	bool vcpus;
+	bool json;
 };
-
-static void complain(const char *fmt, va_list ap)
-{
-	fflush(stdout);
-	fputs("kvm-cpuid: ", stderr);
-	vfprintf(stderr, fmt, ap);
-	fputc('\n', stderr);
-}
-
-void warn_line(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	complain(fmt, ap);
-	va_end(ap);
-}
-
-void die(enum status status, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	complain(fmt, ap);
-	va_end(ap);
-	exit(status);
-}
 
 static int cmd_probe(struct options *opt)
 {
@@ -65,8 +47,7 @@ static int cmd_probe(struct options *opt)
 
 static int cmd_supported(struct options *opt)
 {
-	(void)opt;
-	cpuid_print(stdout, 0, kvm_get_supported_cpuid(kvm_open()));
+	cpuid_print(0, kvm_get_supported_cpuid(kvm_open()), opt->json);
 	return STATUS_OK;
 }
 
@@ -130,9 +111,9 @@ static int cmd_check(struct options *opt)
 	struct table t;
 	struct vm vm;
 
-	create_vm_with_table(&vm, &t, opt->file);
+	create_vm_with_table(&vm, &t, opt->args[0]);
 	if (opt->print)
-		cpuid_print(stdout, 0, vm_get_cpuid(&vm));
+		cpuid_print(0, vm_get_cpuid(&vm), opt->json);
 	else
 		printf("%s: accepted, %u entries\n", t.name, t.cpuid->nent);
 	return STATUS_OK;
@@ -185,43 +166,6 @@ static struct kvm_cpuid2 *guest_read(struct vcpu *vcpu, struct kvm_cpuid2 *host,
 }
 
 /*
- * The field that KVM is known to compute in a register, if no bit outside it is
- * in @changed; else "".
- */
-static const char *computed_field(const struct kvm_cpuid_entry2 *e, enum reg reg,
-				  uint32_t changed, uint32_t xen_base)
-{
-	static const struct {
-		uint32_t function;
-		enum reg reg;
-		uint32_t mask;
-		const char *name;
-	} fields[] = {
-		{ 0x00000001, EBX, 0xff000000, "31:24 APIC ID" },
-		{ 0x00000001, ECX, 1u << 27,   "27 OSXSAVE" },
-		{ 0x00000001, EDX, 1u << 9,    "9 APIC" },
-		{ 0x00000007, ECX, 1u << 4,    "4 OSPKE" },
-		{ 0x0000000b, EDX, 0xffffffff, "x2APIC ID" },
-		{ 0x0000000d, EBX, 0xffffffff, "XSAVE size" },
-		{ 0x0000001f, EDX, 0xffffffff, "x2APIC ID" },
-		{ 0x8000001e, EAX, 0xffffffff, "x2APIC ID" },
-		{ 0x8000001e, EBX, 0x000000ff, "7:0 core ID" },
-		{ 0x8000001e, ECX, 0x000000ff, "7:0 node ID" },
-		{ 0x80000026, EDX, 0xffffffff, "x2APIC ID" },
-	};
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(fields); i++) {
-		if (fields[i].function == e->function && fields[i].reg == reg &&
-		    !(changed & ~fields[i].mask))
-			return fields[i].name;
-	}
-	if (xen_base && e->function == xen_base + 4 && reg == EBX)
-		return "Xen vCPU ID";
-	return "";
-}
-
-/*
  * One row for each register that is not the same on all vCPUs, or not what the
  * table says; the others are counted.
  */
@@ -229,10 +173,10 @@ static void print_side_by_side(const struct table *t, const struct options *opt,
 			       struct kvm_cpuid2 **guests)
 {
 	unsigned int i, n, nr_differ = 0, nr_changed = 0, nent = guests[0]->nent;
-	uint32_t value, in_table, differ, changed, xen_base = cpuid_xen_base(t->cpuid);
+	uint32_t value, in_table, differ, changed;
+	const struct kvm_field *field;
 	struct kvm_cpuid_entry2 *e;
 	char heading[20];
-	const char *name;
 	enum reg reg;
 
 	printf("  leaf       sub  reg  the table");
@@ -264,8 +208,10 @@ static void print_side_by_side(const struct table *t, const struct options *opt,
 		       e->function, e->index, reg_names[reg], in_table);
 		for (n = 0; n < opt->nr_ids; n++)
 			printf(" %08x", *entry_reg(&guests[n]->entries[i / NR_REGS], reg));
-		name = computed_field(e, reg, changed, xen_base);
-		printf("%s%s\n", *name ? "  " : "", name);
+		field = kvm_field(t->cpuid, e, reg);
+		if (field && !(changed & ~field->mask))
+			printf("  %s", field->name);
+		printf("\n");
 	}
 
 	printf("* %u registers differ between vCPUs; %u more are not as in the table.\n"
@@ -297,12 +243,12 @@ static int cmd_show(struct options *opt)
 	struct table t;
 	struct vm vm;
 
-	create_vm_with_table(&vm, &t, opt->file);
+	create_vm_with_table(&vm, &t, opt->args[0]);
 
 	/* All of them exist before the first one is read, as in a real VM. */
 	for (n = 0; n < opt->nr_ids; n++) {
 		vcpu_create(&vm, &vcpus[n], opt->ids[n]);
-		if (cpuid_xen_base(t.cpuid))
+		if (xen_base(t.cpuid))
 			vcpu_set_xen_id(&vm, &vcpus[n], n);
 	}
 
@@ -317,7 +263,7 @@ static int cmd_show(struct options *opt)
 		print_side_by_side(&t, opt, guests);
 	} else {
 		for (n = 0; n < opt->nr_ids; n++)
-			cpuid_print(stdout, opt->ids[n], guests[n]);
+			cpuid_print(opt->ids[n], guests[n], opt->json);
 	}
 
 	if (mismatches > MAX_MISMATCHES)
@@ -341,7 +287,7 @@ static int cmd_busy(struct options *opt)
 	struct vm vm;
 	int ret;
 
-	create_vm_with_table(&vm, &t, opt->file);
+	create_vm_with_table(&vm, &t, opt->args[0]);
 	vcpu_create(&vm, &vcpu, 0);
 
 	ret = report_busy("KVM_SET_CPUID2 on a vCPU, with the table that it has:",
@@ -354,31 +300,177 @@ static int cmd_busy(struct options *opt)
 	return ret;
 }
 
+/* Print the fields of an entry: those that are not zero, or with @all, all. */
+static void explain_entry(const struct kvm_cpuid_entry2 *e, bool all, bool json)
+{
+	struct field f;
+	enum reg reg;
+	int width;
+
+	if (!json)
+		printf("0x%x.%x: eax=0x%08x ebx=0x%08x ecx=0x%08x edx=0x%08x\n",
+		       e->function, e->index, e->eax, e->ebx, e->ecx, e->edx);
+	for (reg = EAX; reg < NR_REGS; reg++) {
+		for_each_field(f, e, reg) {
+			uint32_t value = field_value(&f, entry_value(e, reg));
+
+			if (!value && (!all || !*f.name))
+				continue;
+			if (json) {
+				printf("{");
+				field_print(e, &f, true);
+				printf(",\"value\":%u,\"description\":", value);
+				print_json_string(f.description);
+				printf("}\n");
+				continue;
+			}
+			if (f.high == f.low)
+				width = printf("  %s[%u]", reg_names[reg], f.low);
+			else
+				width = printf("  %s[%u:%u]", reg_names[reg], f.high, f.low);
+			printf("%*s%-25s ", 14 - width, "", *f.name ? f.name : "?");
+			value_print(value);
+			printf("%s%s\n", *f.description ? "  " : "", f.description);
+		}
+	}
+}
+
+static bool parse_hex(const char *text, char **end, uint32_t *value)
+{
+	unsigned long v;
+
+	errno = 0;
+	v = strtoul(text, end, 16);
+	*value = v;
+	return isxdigit((unsigned char)*text) && !errno && v <= UINT32_MAX;
+}
+
+/* LEAF or LEAF.SUBLEAF, in hex. */
+static void parse_leaf(const char *text, uint32_t *function, uint32_t *index, bool *has_index)
+{
+	char *end;
+	bool ok;
+
+	ok = parse_hex(text, &end, function);
+	*has_index = ok && *end == '.';
+	if (*has_index)
+		ok = parse_hex(end + 1, &end, index);
+	if (!ok || *end)
+		die(STATUS_USAGE, "explain: not a leaf in hex, such as 0x80000008, or 7.1: %s", text);
+}
+
+static int cmd_explain(struct options *opt)
+{
+	uint32_t function = 0, index = 0;
+	const struct kvm_cpuid_entry2 *e;
+	bool all, has_index = false, found = false;
+	struct table t;
+
+	all = opt->nr_args == 2;
+	if (all)
+		parse_leaf(opt->args[1], &function, &index, &has_index);
+	table_read(&t, opt->args[0]);
+
+	for (e = t.cpuid->entries; e < t.cpuid->entries + t.cpuid->nent; e++) {
+		if (all && (e->function != function || (has_index && e->index != index)))
+			continue;
+		explain_entry(e, all, opt->json);
+		found = true;
+	}
+	if (!found)
+		die(STATUS_NO, "%s: no leaf %s in it", t.name, opt->args[1]);
+	return STATUS_OK;
+}
+
+static int cmd_diff(struct options *opt)
+{
+	struct table a, b;
+
+	table_read(&a, opt->args[0]);
+	table_read(&b, opt->args[1]);
+	return diff(&a, &b, opt->vcpus, opt->json);
+}
+
+static int cmd_common(struct options *opt)
+{
+	struct tables hosts = { .nr = opt->nr_args };
+	unsigned int i;
+
+	hosts.table = xcalloc(hosts.nr, sizeof(*hosts.table));
+	for (i = 0; i < hosts.nr; i++)
+		table_read(&hosts.table[i], opt->args[i]);
+	cpuid_print(0, common(&hosts), opt->json);
+	return STATUS_OK;
+}
+
+static int cmd_fits(struct options *opt)
+{
+	struct table t, host = {};
+
+	table_read(&t, opt->args[0]);
+	if (opt->nr_args == 2)
+		table_read(&host, opt->args[1]);
+	else
+		host.cpuid = kvm_get_supported_cpuid(kvm_open());
+	return fits(&t, &host, opt->json);
+}
+
+static int cmd_lint(struct options *opt)
+{
+	struct tables all = {};
+	int i;
+
+	for (i = 0; i < opt->nr_args; i++)
+		tables_read(&all, opt->args[i]);
+	return lint(&all, opt->json);
+}
+
 enum {
-	TAKES_FILE	= 1 << 0,
-	TAKES_PRINT	= 1 << 1,
-	TAKES_IDS	= 1 << 2,
+	TAKES_PRINT	= 1 << 0,
+	TAKES_IDS	= 1 << 1,
+	TAKES_VCPUS	= 1 << 2,
+	TAKES_JSON	= 1 << 3,
 };
 
 static const struct command {
 	const char *name;
+	int min_args, max_args;
 	unsigned int takes;
 	int (*run)(struct options *opt);
 } commands[] = {
-	{ "probe",	0,				cmd_probe },
-	{ "supported",	0,				cmd_supported },
-	{ "check",	TAKES_FILE | TAKES_PRINT,	cmd_check },
-	{ "show",	TAKES_FILE | TAKES_IDS,		cmd_show },
-	{ "busy",	TAKES_FILE,			cmd_busy },
+	{ "explain",	1, 2,		TAKES_JSON,			cmd_explain },
+	{ "diff",	2, 2,		TAKES_JSON | TAKES_VCPUS,	cmd_diff },
+	{ "common",	2, INT_MAX,	TAKES_JSON,			cmd_common },
+	{ "fits",	1, 2,		TAKES_JSON,			cmd_fits },
+	{ "lint",	1, INT_MAX,	TAKES_JSON,			cmd_lint },
+	{ "probe",	0, 0,		0,				cmd_probe },
+	{ "supported",	0, 0,		TAKES_JSON,			cmd_supported },
+	{ "check",	1, 1,		TAKES_JSON | TAKES_PRINT,	cmd_check },
+	{ "show",	1, 1,		TAKES_JSON | TAKES_IDS,		cmd_show },
+	{ "busy",	1, 1,		0,				cmd_busy },
 };
 
 static const char help[] =
-"Usage: kvm-cpuid COMMAND [FILE] [OPTIONS]\n"
+"Usage: kvm-cpuid COMMAND [FILE...] [OPTIONS]\n"
 "\n"
-"Check CPUID tables for KVM_VM_SET_CPUID, and show what the vCPUs of a VM with\n"
-"such a table get. FILE is in the form that \"cpuid -r\" prints; - is stdin.\n"
+"Compare, explain and choose the CPUID tables of VMs, check them for\n"
+"KVM_VM_SET_CPUID, and show what the vCPUs of a VM with such a table get.\n"
 "\n"
-"Commands:\n"
+"A FILE is in the form that \"cpuid -r\" prints, or a log of a VMM by\n"
+"\"strace -f -v -e trace=ioctl\"; - is stdin, FILE@3 is CPU 3 of FILE, not the first.\n"
+"\n"
+"Commands that need no KVM:\n"
+"  explain FILE [LEAF]  print leaves and features by name: those that are there;\n"
+"                       with LEAF, such as 0x80000008 or 7.1, all that it can have\n"
+"  diff FILE FILE       print what differs, with the two values; fail if anything does\n"
+"    -v, --vcpus          leave out what KVM computes for each vCPU\n"
+"  common FILE FILE...  print the largest table that all of these hosts can give a guest\n"
+"  fits FILE [HOST]     print what FILE has and HOST, or KVM here, can't give; fail if\n"
+"                       there is anything\n"
+"  lint FILE...         could vCPUs with these tables share one, and read the same? Fail\n"
+"                       if not; print what differs, and which IDs KVM would correct\n"
+"\n"
+"Commands that need KVM, and all but the first two KVM_VM_SET_CPUID:\n"
 "  probe        print whether this kernel's KVM has KVM_VM_SET_CPUID\n"
 "  supported    print what KVM can offer here (KVM_GET_SUPPORTED_CPUID)\n"
 "  check FILE   is the table accepted; if not, which entry is refused, and why\n"
@@ -392,10 +484,12 @@ static const char help[] =
 "  busy FILE    try the calls that a VM with a table and a vCPU refuses with\n"
 "               EBUSY; fail if it does not\n"
 "\n"
+"  -j, --json     print a JSON object a line: explain, diff, common, fits, lint,\n"
+"                 supported, check --print, show\n"
 "  -h, --help     print this\n"
-"  -V, --version  print the version\n"
+"  -V, --version  print the version, and that of the names\n"
 "\n"
-"The output of show can be decoded: kvm-cpuid show FILE | cpuid -f -\n"
+"Tables in text can be decoded by others, too: kvm-cpuid show FILE | cpuid -f -\n"
 "\n"
 "Exit status: 0 yes; 1 no: refused, different, or a system call failed; 2 bad\n"
 "command line or file; 3 no usable /dev/kvm, or a kernel without the capability.\n";
@@ -404,6 +498,8 @@ static const struct option long_options[] = {
 	{ "print",		no_argument,		NULL, 'p' },
 	{ "vcpu-ids",		required_argument,	NULL, 'i' },
 	{ "side-by-side",	no_argument,		NULL, 's' },
+	{ "vcpus",		no_argument,		NULL, 'v' },
+	{ "json",		no_argument,		NULL, 'j' },
 	{ "help",		no_argument,		NULL, 'h' },
 	{ "version",		no_argument,		NULL, 'V' },
 	{ }
@@ -450,7 +546,13 @@ static int print_and_exit(const char *text)
 	return STATUS_OK;
 }
 
-static int run(int argc, char **argv)
+static int print_version(void)
+{
+	printf("kvm-cpuid " VERSION "\nNames: %s\n", names_version);
+	return STATUS_OK;
+}
+
+static int run_command(int argc, char **argv)
 {
 	static struct options opt = { .nr_ids = 1 };
 	const struct command *cmd;
@@ -458,7 +560,7 @@ static int run(int argc, char **argv)
 	int c;
 
 	argv[0] = "kvm-cpuid";		/* in getopt_long()'s messages, too */
-	while ((c = getopt_long(argc, argv, "pi:shV", long_options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "pi:svjhV", long_options, NULL)) != -1) {
 		switch (c) {
 		case 'p':
 			opt.print = true;
@@ -472,10 +574,18 @@ static int run(int argc, char **argv)
 			opt.side_by_side = true;
 			given |= TAKES_IDS;
 			break;
+		case 'v':
+			opt.vcpus = true;
+			given |= TAKES_VCPUS;
+			break;
+		case 'j':
+			opt.json = true;
+			given |= TAKES_JSON;
+			break;
 		case 'h':
 			return print_and_exit(help);
 		case 'V':
-			return print_and_exit("kvm-cpuid " VERSION "\n");
+			return print_version();
 		default:
 			/* getopt_long() has said what is wrong. */
 			return STATUS_USAGE;
@@ -487,20 +597,21 @@ static int run(int argc, char **argv)
 	cmd = find_command(argv[optind++]);
 	if (given & ~cmd->takes)
 		die(STATUS_USAGE, "%s: does not take this option; see kvm-cpuid --help", cmd->name);
-	if (cmd->takes & TAKES_FILE) {
-		if (optind == argc)
-			die(STATUS_USAGE, "%s: needs a FILE; see kvm-cpuid --help", cmd->name);
-		opt.file = argv[optind++];
-	}
-	if (optind < argc)
-		die(STATUS_USAGE, "%s: one argument too many: %s", cmd->name, argv[optind]);
+	opt.args = argv + optind;
+	opt.nr_args = argc - optind;
+	if (opt.nr_args < cmd->min_args)
+		die(STATUS_USAGE, "%s: needs %s; see kvm-cpuid --help", cmd->name,
+		    cmd->min_args == 1 ? "a FILE" : "two FILEs");
+	if (opt.nr_args > cmd->max_args)
+		die(STATUS_USAGE, "%s: one argument too many: %s", cmd->name,
+		    opt.args[cmd->max_args]);
 
 	return cmd->run(&opt);
 }
 
 int main(int argc, char **argv)
 {
-	int ret = run(argc, argv);
+	int ret = run_command(argc, argv);
 
 	/* A full disk must not look like success. */
 	if (fflush(stdout) || ferror(stdout))

@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "kvm-cpuid.h"
+#include "util.h"
 #include "vm.h"
 
 #define PAGE_SIZE	4096

@@ -61,7 +61,7 @@ echo '0x0: eax=1 ebx=2 ecx=3 edx=4' >old.txt
 try 'no subleaf' 0 'accepted, 1 entries' '' kvm-cpuid check old.txt
 { cat epyc.txt; sed 's/CPU 0/CPU 1/' epyc.txt; cat xeon.txt; } >many.txt
 try 'several CPUs: the first is used, and stderr says so' 0 'accepted, 38 entries' \
-	'^kvm-cpuid: many.txt:40: more CPUs .* the first, CPU 0, is used$' kvm-cpuid check many.txt
+	'^kvm-cpuid: many.txt:41: more CPUs .* the first, CPU 0, is used$' kvm-cpuid check many.txt
 
 # --- refused: which entry, and why
 
@@ -166,6 +166,13 @@ for e in 0:00000100:00000300:00000000 1:00000100:00000300:00000001 4:00000102:00
 	[ "$(value epyc.shown "$cpu" 0x40000004 0x00 ebx)" = "${e#*:}" ]
 	result "vCPU $cpu: Xen vCPU ID"
 done
+# lint computes IDs itself.
+for table in epyc xeon supported; do
+	try "lint: what vCPUs read under $table is what it computes" 0 \
+		': 4 vCPUs, .*: one table does, and guests read the same$' '' kvm-cpuid lint $table.shown
+	try "diff --vcpus: vCPUs under $table" 0 '' '' \
+		kvm-cpuid diff --vcpus $table.shown@0 $table.shown@300
+done
 try 'show what show printed' 0 '^CPU 4:$' 'the first, CPU 0, is used$' \
 	kvm-cpuid show epyc.shown -i $ids
 cmp -s out epyc.shown
@@ -199,6 +206,31 @@ try 'minimal: a table for the VM' 0 "^vCPU 6: CPUID says x2APIC ID 6, by the VM'
 try 'minimal: a refused table, then the same struct for each vCPU' 0 \
 	'^vCPU 6: CPUID says x2APIC ID 6, by a table of its own$' \
 	'^minimal: KVM refuses CPUID leaf 0x0 subleaf 0x0$' "$here/minimal" refuse
+
+# --- what KVM can give here, and a log of strace
+
+sed 's/^\(   0x00000007 .*ebx=0x\)......../\100000020/; s/^\(   0x80000008 .*eax=0x\)......../\100003020/' \
+	supported.txt >other.txt
+try 'common of what is supported, and of a host that has other features' 0 '^CPU 0:$' '' \
+	kvm-cpuid common supported.txt other.txt
+cp out common.txt
+try 'common: KVM accepts it' 0 '^common.txt: accepted, ' '' kvm-cpuid check common.txt
+try 'fits: common, here' 0 '' '' kvm-cpuid fits common.txt
+try 'fits: what is supported, here' 0 '' '' kvm-cpuid fits supported.txt
+sed 's/^\(   0x80000008 .*eax=0x\)......../\100003034/' supported.txt >more.txt
+try 'fits: more, not here' 1 '^0x80000008.0 eax\[7:0\] phys_addr_bits: 0x34 0x' '' kvm-cpuid fits more.txt
+try 'strace of minimal' 0 'by a table of its own$' 'refuses' \
+	strace -f -v -e trace=ioctl -o minimal.log "$here/minimal" refuse
+try 'lint: what minimal.c patches by hand' 0 \
+	'^minimal.log: VM 1: 3 vCPUs, [0-9]* entries: one table does, and guests read the same$' '' \
+	kvm-cpuid lint minimal.log
+try 'diff: two of its vCPUs' 1 '^0xb.1 edx x2apic_id: 0 6$' '' \
+	kvm-cpuid diff minimal.log@0 minimal.log@6
+for command in 'supported' 'check -p epyc.txt' 'show epyc.txt'; do
+	# shellcheck disable=SC2086
+	try "--json: $command" 0 '^{"cpu":0,"entries":\[{"leaf":"0x0","subleaf":"0x0","eax":[0-9]*,.*}\]}$' '' \
+		kvm-cpuid $command --json
+done
 
 # --- the rest
 

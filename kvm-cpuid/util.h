@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef KVM_CPUID_H
-#define KVM_CPUID_H
+#ifndef UTIL_H
+#define UTIL_H
+
+#include <stddef.h>
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
@@ -22,4 +24,11 @@ void warn_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void die(enum status status, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3), noreturn));
 
-#endif /* KVM_CPUID_H */
+/* realloc() and calloc() that die if there is no memory. */
+void *xrealloc(void *p, size_t nr, size_t size);
+void *xcalloc(size_t nr, size_t size);
+
+/* Print in quotes, with what JSON wants escaped. */
+void print_json_string(const char *s);
+
+#endif /* UTIL_H */
