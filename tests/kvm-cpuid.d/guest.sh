@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # What needs KVM_VM_SET_CPUID: run by tests/kvm-cpuid in the emulated machine,
-# with busybox. kvm-cpuid is in PATH; beside this script are tap.sh, demo.sh,
-# epyc.txt and xeon.txt.
+# with busybox. kvm-cpuid and strace are in PATH; beside this script are tap.sh,
+# demo.sh, minimal, the examples and docs/kvm-cpuid.md.
 
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck disable=SC1091
 . "$here/tap.sh"
 dir=$(mktemp -d) && cd "$dir" || exit 1
-cp "$here/epyc.txt" "$here/xeon.txt" .
+cp "$here"/*.txt "$here/qemu.log" .
 ids=0,1,4,300
 
 entry() # LEAF SUBLEAF [EAX]
@@ -231,6 +231,22 @@ for command in 'supported' 'check -p epyc.txt' 'show epyc.txt'; do
 	try "--json: $command" 0 '^{"cpu":0,"entries":\[{"leaf":"0x0","subleaf":"0x0","eax":[0-9]*,.*}\]}$' '' \
 		kvm-cpuid $command --json
 done
+
+# --- docs/kvm-cpuid.md: every command prints what stands there
+
+mkdir docs
+awk '/^    \$ / { n++; print substr($0, 7) >("docs/" n ".cmd"); printf "" >("docs/" n ".want"); on = 1; next }
+	on && /^    / { print substr($0, 5) >("docs/" n ".want"); next }
+	{ on = 0 }' "$here/kvm-cpuid.md"
+n=1
+while [ -f docs/$n.cmd ]; do
+	sh docs/$n.cmd >docs/$n.got 2>&1
+	cmp -s docs/$n.want docs/$n.got
+	result "docs: $(cat docs/$n.cmd)" || diff docs/$n.want docs/$n.got | sed 's/^/# /'
+	n=$((n + 1))
+done
+[ $n -gt 10 ]
+result 'docs: there are commands'
 
 # --- the rest
 
