@@ -4,7 +4,7 @@ export K VARIANT CONFIG VENDOR KERNEL_SRC QEMU_SRC
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all test-intel-full test-dkms-install check t tree refresh series kernel \
-	selftests bench coverage fuzz mutation docs status dkms kvm-cpuid qemu shell clean distclean
+	selftests bench coverage fuzz mutation docs status dkms deb kvm-cpuid qemu shell clean distclean
 
 help: ## list the targets
 	@echo "usage: make TARGET [K=7.3] [VARIANT=patched|stock] [CONFIG=debug|kcsan] [VENDOR=amd|intel]"
@@ -84,6 +84,10 @@ kvm-cpuid: ## build the kvm-cpuid program
 	@scripts/deps tools
 	@$(MAKE) -s -C kvm-cpuid O=$(CURDIR)/build/kvm-cpuid
 
+deb: ## build the Debian package of kvm-cpuid: build/deb
+	@scripts/deps deb
+	@kvm-cpuid/package
+
 dkms: ## build the Debian package of modules for stock kernels: build/dkms
 	@dkms/package
 
@@ -97,7 +101,7 @@ shell: kernel kvm-cpuid ## a shell in the emulated machine (C-a x ends it)
 	@vm/run --shell --add build/kvm-cpuid/kvm-cpuid
 
 clean: ## remove what was built, but not kernel trees
-	rm -rf build/log build/kvm-cpuid build/unit build/fuzz build/dkms* build/*/series* build/*/stock-kernel* \
+	rm -rf build/log build/kvm-cpuid build/unit build/fuzz build/tests build/deb* build/dkms* build/*/series* build/*/stock-kernel* \
 		build/*/*/kernel* build/*/*/selftests* build/*/*/bin build/*/*/suite build/*/*/bzImage* build/*/*/config* \
 		build/qemu/*/obj build/qemu/tests
 
