@@ -41,7 +41,7 @@ tree: ## unpack and patch the kernel source: build/K/VARIANT/linux
 t: ## build what is stale, kernel and tests, and run a guest test: T=abi_test [C=case]
 	@[ -n "$(T)" ] || { echo "make t: T= names a test: $$(ls build/tests/bin 2>/dev/null | tr '\n' ' ')" >&2; exit 2; }
 	@vm/kernel && vm/selftests && \
-		vm/run --timeout 900 --boot-timeout 300 $(if $(CONFIG),--config $(CONFIG)) 'build/tests/bin/$(T)$(if $(C), -t "$(C)")'
+		vm/run --timeout 900 --boot-timeout 300 $(if $(filter intel,$(VENDOR)),--cpus 1) $(if $(CONFIG),--config $(CONFIG)) 'build/tests/bin/$(T)$(if $(C), -t "$(C)")'
 
 refresh: ## write the commits of that tree back to linux/patches/K
 	@scripts/refresh
@@ -52,7 +52,7 @@ series: ## write the whole series, for git am and for quilt: build/K/series
 kernel: ## build the emulated machine's kernel
 	@vm/kernel
 
-selftests: ## build the project's selftests, or with ALL=1 all of KVM's
+selftests: ## build all guest tests, or with ALL=1 KVM's whole suite: build/tests
 	@vm/selftests
 
 bench: ## measure the stock and the patched kernel: docs/benchmarks
@@ -102,7 +102,7 @@ shell: kernel kvm-cpuid ## a shell in the emulated machine (C-a x ends it)
 
 clean: ## remove what was built, but not kernel trees
 	rm -rf build/log build/kvm-cpuid build/unit build/fuzz build/tests build/deb* build/dkms* build/*/series* build/*/stock-kernel* \
-		build/*/*/kernel* build/*/*/selftests* build/*/*/bin build/*/*/suite build/*/*/bzImage* build/*/*/config* \
+		build/*/*/kernel* build/*/*/selftests* build/*/*/bzImage* build/*/*/config* \
 		build/qemu/*/obj build/qemu/tests
 
 distclean: ## remove all of build/, trees included (the cache stays)

@@ -6,9 +6,7 @@
 #
 # Environment: K         kernel series (default: the newest that can be had), or qemu
 #                        where that is said
-#              VARIANT   patched (default), stock for the untouched source, or inherit
-#                        for patched with tests/inherit: KVM's own selftests then
-#                        give their VMs a table
+#              VARIANT   patched (default), or stock for the untouched source
 #              CONFIG    of the kernel: vm/kernel.config alone (default), or with
 #                        vm/CONFIG.config on top: debug, kcsan
 #              KERNEL_SRC  a kernel tree to use instead of the distribution's
@@ -51,12 +49,11 @@ select_kernel() {
 		die "no patches for kernel series '$K'; K can be:" \
 		    "$(supported_series | tr '\n' ' ')"
 	own_src=KERNEL_SRC src_kind='kernel tree' mark=Kbuild
-	select_variant linux inherit
+	select_variant linux
 	case $CONFIG in
 	'' | debug | kcsan) bzimage=$build/bzImage${CONFIG:+-$CONFIG} ;;
 	*) die "unknown CONFIG '$CONFIG'; it can be: debug kcsan" ;;
 	esac
-	[[ $VARIANT != inherit ]] || patch_files+=("$top/tests/inherit/$K.patch")
 }
 
 # select_source - the same, where K may also be qemu
@@ -68,11 +65,11 @@ select_source() {
 	select_variant qemu
 }
 
-# select_variant NAME [VARIANT] - what both have in common
+# select_variant NAME - what both have in common
 select_variant() {
 	VARIANT=${VARIANT:-patched}
-	[[ $VARIANT == patched || $VARIANT == stock || $VARIANT == "${2:-stock}" ]] ||
-		die "unknown VARIANT '$VARIANT'; it can be: patched stock${2:+ $2}"
+	[[ $VARIANT == patched || $VARIANT == stock ]] ||
+		die "unknown VARIANT '$VARIANT'; it can be: patched stock"
 	export K VARIANT
 	build=$top/build/$K/$VARIANT
 	tree=$build/$1
@@ -157,8 +154,5 @@ new_files() {
 # patch_key - names what is done to the source, apart from the new files
 patch_key() {
 	[[ $VARIANT != stock ]] || { echo none; return; }
-	{
-		(cd "$patches" && find . -name '*.patch' | sort | xargs -r sha256sum)
-		[[ $VARIANT != inherit ]] || sha256sum <"${patch_files[-1]}"
-	} | sha256sum | cut -d' ' -f1
+	(cd "$patches" && find . -name '*.patch' | sort | xargs -r sha256sum) | sha256sum | cut -d' ' -f1
 }
