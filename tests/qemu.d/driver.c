@@ -3,7 +3,7 @@
  * Runs QEMU with -accel kvm in the emulated machine, and compares what its guests' CPUs
  * read by CPUID with one table per VM (vm-cpuid=on) and with one per vCPU (off).
  *
- * usage: driver matrix [full] | plug | migrate | refuse | sabotage | stock | linux
+ * usage: driver matrix [full] | plug | migrate | refuse | host | sabotage | stock | linux
  *
  * Prints TAP.  Everything is real: the guest in guest.S executes CPUID on every vCPU.
  */
@@ -11,6 +11,7 @@
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -27,6 +28,7 @@
 #include "guest.h"
 
 #define QEMU		"/qemu-system-x86_64"
+#define SABOTAGED	"/qemu-sabotaged"
 #define RAM_SIZE	(64ul << 20)
 #define MAX_ID		((RAM_SIZE - SLOTS) / SLOT_SIZE)
 #define MAX_ARGS	96
@@ -340,12 +342,26 @@ static bool qmp(struct machine *m, const char *format, ...)
 	return answer && !strstr(answer, "\"error\"");
 }
 
-/* Which path does QEMU say is in use? */
-static bool uses_table(struct machine *m, bool yes)
+/* Does KVM have a table for this machine?  The kernel shows it in debugfs. */
+static bool has_table(struct machine *m)
 {
-	return qmp(m, "{\"execute\": \"qom-get\", \"arguments\": {\"path\": \"/machine/accelerator\","
-		      " \"property\": \"vm-cpuid\"}}") &&
-	       strstr(m->answer, yes ? "\"on\"" : "\"off\"");
+	char pattern[64], line[8];
+	bool has = false;
+	glob_t found;
+	size_t i;
+	FILE *f;
+
+	snprintf(pattern, sizeof(pattern), "/sys/kernel/debug/kvm/%d-*/cpuid", m->pid);
+	if (glob(pattern, 0, NULL, &found))
+		return false;
+	for (i = 0; i < found.gl_pathc; i++) {
+		f = fopen(found.gl_pathv[i], "r");
+		has |= f && fgets(line, sizeof(line), f);
+		if (f)
+			fclose(f);
+	}
+	globfree(&found);
+	return has;
 }
 
 static bool plug(struct machine *m, const char *model, const char *id, const char *more)
@@ -404,7 +420,7 @@ static unsigned int differences(struct machine *a, struct machine *b, unsigned i
 /* --- the matrix */
 
 struct model {
-	const char *name, *cpu;
+	const char *name, *cpu, *accel, *machine;
 	bool amd_ids;	/* has leaf 0x8000001e */
 	bool host_ids;	/* has it if the host's CPU does */
 	bool legacy_nodes;
@@ -428,6 +444,15 @@ static const struct model models[] = {
 	  "EPYC,kvm=off,cpuid-0xb=off,x2apic=off,l3-cache=off,-xsave", .amd_ids = true, .quick = 1 },
 	{ "EPYC with invariant TSC", "EPYC,invtsc=on", .amd_ids = true, .quick = 1 },
 	{ "EPYC", "EPYC", .amd_ids = true },
+	{ "EPYC with Hyper-V, as KVM has it", "EPYC,hv-passthrough=on", .amd_ids = true, .quick = 1 },
+	{ "EPYC with Xen", "EPYC", ",xen-version=0x40011,kernel-irqchip=split", .amd_ids = true, .quick = 2 },
+	{ "EPYC with Xen and Hyper-V", "EPYC," HYPERV, ",xen-version=0x40011,kernel-irqchip=split",
+	  .amd_ids = true, .quick = 1 },
+	{ "EPYC with a split irqchip", "EPYC", ",kernel-irqchip=split", .amd_ids = true, .quick = 1 },
+	{ "EPYC in a microvm", "EPYC", .machine = "microvm", .amd_ids = true, .quick = 1 },
+	{ "EPYC without leaf 0x8000001e", "EPYC,xlevel=0x8000001d", .quick = 1 },
+	{ "host, not migratable", "host,migratable=off", .host_ids = true, .quick = 1 },
+	{ "host with the host's caches", "host,host-cache-info=on", .host_ids = true, .quick = 1 },
 	{ "qemu64", "qemu64" },
 	{ "Nehalem", "Nehalem" },
 	{ "max", "max", .host_ids = true },
@@ -483,7 +508,7 @@ static void compare(const struct model *model, const struct topology *t)
 	/* Dies and modules are beyond KVM's core IDs, unless the nodes are the dies. */
 	bool amd_ids = model->host_ids ? __get_cpuid_max(0x80000000, NULL) >= 0x8000001e : model->amd_ids;
 	bool can = !(amd_ids && (t->modules || (t->dies && !model->legacy_nodes)));
-	char name[256], args[4096];
+	char name[256], args[4096], off_accel[96], on_accel[96];
 	struct machine off, on;
 	int off_status, on_status;
 	double from = now();
@@ -491,23 +516,27 @@ static void compare(const struct model *model, const struct topology *t)
 
 	if (t->x2apic && strstr(model->cpu, "x2apic=off"))
 		return;
+	if (t->devices && model->machine)
+		return;
 	snprintf(name, sizeof(name), "%s: %s", model->name, t->name);
-	snprintf(args, sizeof(args), "-M q35,memory-backend=ram,acpi=off,smm=off -cpu %s -smp %s",
-		 model->cpu, t->smp);
+	snprintf(args, sizeof(args), "-M %s,memory-backend=ram,acpi=off%s -cpu %s -smp %s",
+		 model->machine ?: "q35", model->machine ? "" : ",smm=off", model->cpu, t->smp);
 	add_devices(args, t, model->cpu);
+	snprintf(off_accel, sizeof(off_accel), "vm-cpuid=off%s", model->accel ?: "");
+	snprintf(on_accel, sizeof(on_accel), "vm-cpuid=on%s", model->accel ?: "");
 
-	/* If it can't be, it is refused; and auto is what off is. */
+	/* What can't be is refused. */
+	start(&on, "on", QEMU, on_accel, t->cpus, false, args);
 	if (!can) {
-		start(&on, "on", QEMU, "vm-cpuid=on", t->cpus, false, args);
 		ok = finish(&on) == 1 && err_has(&on, "vm-cpuid=on: leaf 0x8000001e subleaf 0x0 EBX");
 		if (!ok)
 			show_err(&on);
 		result(ok, "%s: vm-cpuid=on is refused", name);
 		end(&on);
+		return;
 	}
 
-	start(&off, "off", QEMU, "vm-cpuid=off", t->cpus, false, args);
-	start(&on, can ? "on" : "auto", QEMU, can ? "vm-cpuid=on" : "", t->cpus, false, args);
+	start(&off, "off", QEMU, off_accel, t->cpus, false, args);
 	off_status = finish(&off);
 	on_status = finish(&on);
 	ok = !off_status && !on_status && !differences(&off, &on, t->cpus, false);
@@ -515,8 +544,8 @@ static void compare(const struct model *model, const struct topology *t)
 		show_err(&off);
 		show_err(&on);
 	}
-	result(ok, "%s: all %u CPUs read the same, vm-cpuid=off and %s (%.1f s)", name, t->cpus,
-	       can ? "on" : "auto", now() - from);
+	result(ok, "%s: all %u CPUs read the same, vm-cpuid=off and on (%.1f s)", name, t->cpus,
+	       now() - from);
 	combinations++;
 	end(&off);
 	end(&on);
@@ -541,8 +570,9 @@ static void matrix(bool full)
 
 /* --- plugging */
 
-static const char plug_args[] =
-	"-M q35,memory-backend=ram -cpu EPYC -smp 2,maxcpus=8,sockets=1,cores=4,threads=2";
+#define PLUG_ARGS(cpu)	"-M q35,memory-backend=ram -cpu " cpu " -smp 2,maxcpus=8,sockets=1,cores=4,threads=2"
+
+static const char plug_args[] = PLUG_ARGS("EPYC");
 
 static bool both(struct machine *m, bool (*f)(struct machine *m))
 {
@@ -581,31 +611,26 @@ static bool reset(struct machine *m)
 	return qmp(m, "{\"execute\": \"system_reset\"}") && ready(m, *mailbox(m, MAILBOX_GO));
 }
 
-static bool has_kvm_table(void)
-{
-	/* The kernel shows a VM's table in debugfs. */
-	return !system("cat /sys/kernel/debug/kvm/*/cpuid | grep -q 0x8000001e");
-}
-
 static void plugging(void)
 {
 	struct machine m[2];
 
-	start(&m[0], "off", QEMU, "vm-cpuid=off", 2, true, plug_args);
-	result(ready(&m[0], 1) && uses_table(&m[0], false) && !has_kvm_table(),
-	       "vm-cpuid=off: /machine/accelerator says so, and KVM has no table");
-	start(&m[1], "on", QEMU, "", 2, true, plug_args);
-	result(ready(&m[1], 1) && uses_table(&m[1], true) && has_kvm_table(),
-	       "vm-cpuid is not given: on, /machine/accelerator says so, and KVM has a table");
+	start(&m[0], "default", QEMU, "", 2, true, plug_args);
+	result(ready(&m[0], 1) && !has_table(&m[0]), "vm-cpuid is not given: KVM has no table");
+	start(&m[1], "on", QEMU, "vm-cpuid=on", 2, true, plug_args);
+	result(ready(&m[1], 1) && has_table(&m[1]), "vm-cpuid=on: KVM has a table");
 	result(!differences(&m[0], &m[1], 2, false), "before plugging: CPUs read the same");
 
 	result(both(m, plug_core2) && !differences(&m[0], &m[1], 3, false),
 	       "a CPU is plugged: CPUs read the same");
 
 	result(!plug(&m[1], "EPYC", "bad", "\"socket-id\": 0, \"core-id\": 3, \"thread-id\": 0, \"avx2\": false") &&
-	       strstr(m[1].answer, "leaf 0x7 subleaf 0x0 EBX is 0x"),
-	       "a CPU without AVX2 is refused: leaf, subleaf and register are named");
+	       strstr(m[1].answer, "vm-cpuid=on: leaf 0x7 subleaf 0x0 differs"),
+	       "a CPU without AVX2 is refused: leaf and subleaf are named");
 	printf("# %.300s\n", m[1].answer);
+	result(!plug(&m[1], "EPYC", "bad", "\"socket-id\": 0, \"core-id\": 3, \"thread-id\": 0, \"cpuid-0xb\": false") &&
+	       strstr(m[1].answer, "vm-cpuid=on: leaf 0xb subleaf 0x0 differs"),
+	       "a CPU without leaf 0xb is refused: the leaf is named that it lacks");
 	result(again(&m[1], 3) && again(&m[0], 3) && !differences(&m[0], &m[1], 3, false),
 	       "the machine goes on: CPUs read the same");
 
@@ -638,32 +663,34 @@ static bool reaches(struct machine *m, const char *query, const char *status)
 	return false;
 }
 
-static void migrate(const char *from_accel, const char *to_accel, bool from_on, bool to_on)
+static void migrate(const char *what, const char *from_accel, const char *to_accel, const char *machine)
 {
+	bool from_on = strstr(from_accel, "on"), to_on = strstr(to_accel, "on");
 	char args[1024];
 	struct machine from, to;
 	bool ok;
 
 	snprintf(args, sizeof(args), "%s -device EPYC-x86_64-cpu,id=c2,socket-id=0,core-id=2,thread-id=1",
-		 plug_args);
+		 machine);
 	start(&from, "from", QEMU, from_accel, 3, true, args);
 	strcat(args, " -incoming exec:cat</tmp/migration");
 	unlink("/tmp/migration");
 	if (mkfifo("/tmp/migration", 0600))
 		die("mkfifo");
-	ok = ready(&from, 1) && uses_table(&from, from_on);
+	ok = ready(&from, 1) && has_table(&from) == from_on;
 
 	start(&to, "to", QEMU, to_accel, 0, true, args);
-	ok = ok && uses_table(&to, to_on) &&
+	ok = ok &&
 	     qmp(&from, "{\"execute\": \"migrate\", \"arguments\": {\"uri\": \"exec:cat>/tmp/migration\"}}") &&
 	     reaches(&from, "query-migrate", "\"status\": \"completed\"") &&
 	     /* What is in the pipe still, overwrites what the test writes into RAM. */
-	     reaches(&to, "query-status", "\"status\": \"running\"") && again(&to, 3);
-	result(ok, "migrate from %s to %s: the guest runs on", from_accel, to_accel);
+	     reaches(&to, "query-status", "\"status\": \"running\"") && again(&to, 3) && has_table(&to) == to_on;
+	result(ok, "%s, migrate from %s to %s: the guest runs on", what, from_accel, to_accel);
 	result(ok && !differences(&from, &to, 3, false),
-	       "migrate from %s to %s: CPUs read the same before and after", from_accel, to_accel);
+	       "%s, migrate from %s to %s: CPUs read the same before and after", what, from_accel, to_accel);
 	ok = ok && plug(&to, "EPYC", "c3", "\"socket-id\": 0, \"core-id\": 3, \"thread-id\": 0") && again(&to, 4);
-	result(ok && *slot(&to, 6, SLOT_COUNT), "migrate from %s to %s: then a CPU is plugged", from_accel, to_accel);
+	result(ok && *slot(&to, 6, SLOT_COUNT), "%s, migrate from %s to %s: then a CPU is plugged", what,
+	       from_accel, to_accel);
 	if (!ok) {
 		show_err(&from);
 		show_err(&to);
@@ -674,66 +701,100 @@ static void migrate(const char *from_accel, const char *to_accel, bool from_on, 
 
 static void migration(void)
 {
-	migrate("vm-cpuid=on", "vm-cpuid=off", true, false);
-	migrate("vm-cpuid=off", "vm-cpuid=on", false, true);
-	migrate("vm-cpuid=on", "vm-cpuid=on", true, true);
+	static const char hyperv_args[] = PLUG_ARGS("EPYC," HYPERV);
+
+	migrate("EPYC", "vm-cpuid=on", "vm-cpuid=off", plug_args);
+	migrate("EPYC", "vm-cpuid=off", "vm-cpuid=on", plug_args);
+	migrate("EPYC", "vm-cpuid=on", "vm-cpuid=on", plug_args);
+	migrate("Hyper-V", "vm-cpuid=on", "vm-cpuid=off", hyperv_args);
+	migrate("Hyper-V", "vm-cpuid=off", "vm-cpuid=on", hyperv_args);
 }
 
-/* --- what is refused, and what auto does */
+/* --- what is refused */
 
 /* vm-cpuid=on ends with an error that has @text. */
-static void refused(const char *what, const char *qemu, const char *text, const char *args)
+static void refused(const char *what, const char *sabotage, const char *text, const char *args)
 {
 	struct machine m;
 	bool ok;
 
-	start(&m, "on", qemu, "vm-cpuid=on", 1, false, args);
+	setenv("SABOTAGE", sabotage, 1);
+	start(&m, "on", *sabotage ? SABOTAGED : QEMU, "vm-cpuid=on", 1, false, args);
+	unsetenv("SABOTAGE");
 	ok = finish(&m) == 1 && err_has(&m, text);
 	show_err(&m);
 	result(ok, "vm-cpuid=on: refused for %s", what);
 	end(&m);
 }
 
-/* vm-cpuid=auto starts, says nothing, and does what off does. */
-static void falls_back(const char *what, const char *qemu, unsigned int cpus, const char *args)
+/* Without the option QEMU starts, says nothing, and does what off does. */
+static void starts(const char *what, unsigned int cpus, const char *args)
 {
 	struct machine off, m;
 	bool ok;
 
 	start(&off, "off", QEMU, "vm-cpuid=off", cpus, true, args);
-	start(&m, "auto", qemu, "vm-cpuid=auto", cpus, true, args);
-	ok = ready(&off, 1) && ready(&m, 1) && uses_table(&m, false) &&
+	start(&m, "default", QEMU, "", cpus, true, args);
+	ok = ready(&off, 1) && ready(&m, 1) && !has_table(&off) && !has_table(&m) &&
 	     !differences(&off, &m, cpus, false);
 	ok = !show_err(&m) && ok;
-	result(ok, "vm-cpuid=auto: off for %s, silently, and CPUs read the same", what);
+	result(ok, "vm-cpuid is not given: off for %s, silently, and CPUs read the same", what);
 	end(&off);
 	end(&m);
 }
 
+#define TWO	"-M q35,memory-backend=ram -cpu EPYC -smp 1,maxcpus=2,sockets=2 -device "
+#define SECOND	"EPYC-x86_64-cpu,id=second,socket-id=1,core-id=0,thread-id=0"
+
 static void refusals(void)
 {
-#define TWO	"-M q35,memory-backend=ram -cpu EPYC -smp 1,maxcpus=2,sockets=2 -device "
-	static const char feature[] = TWO "EPYC-x86_64-cpu,socket-id=1,core-id=0,thread-id=0,avx2=off";
+	static const char feature[] = TWO SECOND ",avx2=off";
 	static const char json[] = TWO "{\"driver\":\"EPYC-x86_64-cpu\",\"socket-id\":1,\"core-id\":0,"
 				   "\"thread-id\":0,\"avx2\":false}";
-	static const char legacy[] = "-M q35,memory-backend=ram -cpu EPYC -smp 2";
+	static const char set[] = TWO SECOND " -set device.second.avx2=off";
+	static const char leaf[] = TWO SECOND ",cpuid-0xb=off";
+	static const char two[] = "-M q35,memory-backend=ram -cpu EPYC -smp 2";
+	static const char differs[] = "vm-cpuid=on: leaf 0x7 subleaf 0x0 differs";
 	struct machine m;
 	bool ok;
 
-	refused("a CPU with another feature", QEMU, "leaf 0x7 subleaf 0x0 EBX is 0x", feature);
-	falls_back("a CPU with another feature", QEMU, 2, feature);
-	refused("a CPU with another feature, in JSON", QEMU, "leaf 0x7 subleaf 0x0 EBX is 0x", json);
-	falls_back("a CPU with another feature, in JSON", QEMU, 2, json);
+	refused("a CPU with another feature", "", differs, feature);
+	refused("a CPU with another feature, in JSON", "", differs, json);
+	refused("a CPU with another feature, by -set", "", differs, set);
+	refused("a CPU with a leaf less", "", "vm-cpuid=on: leaf 0xb subleaf 0x0 differs", leaf);
+	starts("a CPU with another feature", 2, feature);
 
-	setenv("SABOTAGE", "refuse", 1);
-	refused("an entry that KVM refuses", "/qemu-sabotaged", "vm-cpuid=on: KVM refuses leaf 0x", legacy);
-	falls_back("an entry that KVM refuses", "/qemu-sabotaged", 2, legacy);
-	unsetenv("SABOTAGE");
+	refused("an entry that KVM refuses", "refuse", "vm-cpuid=on: KVM refuses leaf 0x", two);
+	refused("a table that KVM refuses", "memory", "vm-cpuid=on: KVM refuses the table: Cannot allocate memory", two);
+	refused("a VM that does not take the table", "late",
+		"vm-cpuid=on: KVM_VM_SET_CPUID failed: Device or resource busy", two);
 
-	start(&m, "on", QEMU, "vm-cpuid=perhaps", 1, false, legacy);
-	ok = finish(&m) == 1 && err_has(&m, "perhaps");
-	result(ok, "vm-cpuid=perhaps: refused");
+	start(&m, "on", QEMU, "vm-cpuid=auto", 1, false, two);
+	ok = finish(&m) == 1 && err_has(&m, "auto");
+	result(ok, "vm-cpuid=auto: refused");
 	end(&m);
+}
+
+/* A host whose CPUs have different caches, and QEMU's threads move between them. */
+static void host_differs(void)
+{
+	static const char args[] = "-M q35,memory-backend=ram -cpu host,host-cache-info=on -smp 2,cores=2";
+	struct machine m;
+	unsigned int i;
+	bool ok = true;
+
+	refused("a host whose CPUs differ", "cache", "vm-cpuid=on: leaf 0x80000006 subleaf 0x0 differs", args);
+
+	setenv("SABOTAGE", "cache", 1);
+	for (i = 0; i < 15 && ok; i++) {
+		start(&m, "default", SABOTAGED, "", 2, false, args);
+		ok = !finish(&m) && *slot(&m, 0, SLOT_COUNT) && *slot(&m, 1, SLOT_COUNT);
+		if (!ok)
+			show_err(&m);
+		end(&m);
+	}
+	unsetenv("SABOTAGE");
+	result(ok && i == 15, "vm-cpuid is not given: starts on such a host, %u times of 15", i);
 }
 
 /* A kernel without KVM_VM_SET_CPUID. */
@@ -741,9 +802,9 @@ static void stock(void)
 {
 	static const char args[] = "-M q35,memory-backend=ram -cpu EPYC -smp 2,cores=2";
 
-	refused("a kernel that does not have it", QEMU,
+	refused("a kernel that does not have it", "",
 		"vm-cpuid=on: KVM does not have KVM_VM_SET_CPUID", args);
-	falls_back("a kernel that does not have it", QEMU, 2, args);
+	starts("a kernel that does not have it", 2, args);
 }
 
 /* --- would we see it */
@@ -757,7 +818,7 @@ static void sabotage(void)
 
 	start(&good, "good", QEMU, "vm-cpuid=on", 3, false, args);
 	setenv("SABOTAGE", "first", 1);
-	start(&bad, "bad", "/qemu-sabotaged", "vm-cpuid=off", 3, false, args);
+	start(&bad, "bad", SABOTAGED, "vm-cpuid=off", 3, false, args);
 	unsetenv("SABOTAGE");
 	ok = !finish(&good) && !finish(&bad);
 	n = differences(&good, &bad, 3, true);
@@ -830,7 +891,7 @@ static void linux_boots(void)
 	result(!strcmp(hash[0], hash[1]), "cpuid -r prints the same there: %s", hash[1]);
 
 	setenv("SABOTAGE", "first", 1);
-	out = boot_linux("/qemu-sabotaged", "vm-cpuid=off");
+	out = boot_linux(SABOTAGED, "vm-cpuid=off");
 	unsetenv("SABOTAGE");
 	result(strstr(out, "[Firmware Bug]"), "the first vCPU's table for every vCPU: Linux finds it");
 	show_lines(out, "[Firmware Bug]");
@@ -845,6 +906,7 @@ int main(int argc, char **argv)
 		{ "plug", plugging },
 		{ "migrate", migration },
 		{ "refuse", refusals },
+		{ "host", host_differs },
 		{ "sabotage", sabotage },
 		{ "stock", stock },
 		{ "linux", linux_boots },

@@ -5,7 +5,11 @@
  *
  *   first    every vCPU gets the CPUID table of the first one
  *   refuse   KVM gets a table for the VM that it refuses for its fourth entry
+ *   memory   KVM has no memory for a table of a VM
+ *   late     KVM takes the first table of a VM, and says of the second that it is too late
+ *   cache    every vCPU but the first one has another L3 cache in its table
  */
+#include <errno.h>
 #include <linux/kvm.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +19,20 @@
 int __real_ioctl(int fd, unsigned long request, void *arg);
 int __wrap_ioctl(int fd, unsigned long request, void *arg);
 
+/* In leaf 0x80000006, EDX describes the L3 cache. */
+static void other_l3(struct kvm_cpuid2 *cpuid)
+{
+	unsigned int i;
+
+	for (i = 0; i < cpuid->nent; i++) {
+		if (cpuid->entries[i].function == 0x80000006)
+			cpuid->entries[i].edx ^= 1 << 18;
+	}
+}
+
 int __wrap_ioctl(int fd, unsigned long request, void *arg)
 {
+	static unsigned int vm_tables, vcpu_tables;
 	static struct kvm_cpuid2 *first;
 	const char *sabotage = getenv("SABOTAGE");
 	struct kvm_cpuid2 *cpuid = arg;
@@ -37,8 +53,21 @@ int __wrap_ioctl(int fd, unsigned long request, void *arg)
 		arg = first;
 	}
 
-	if ((unsigned int)request == KVM_VM_SET_CPUID && !strcmp(sabotage, "refuse"))
-		cpuid->entries[3].padding[0] = 1;
+	if ((unsigned int)request == KVM_VM_SET_CPUID) {
+		vm_tables++;
+		if (!strcmp(sabotage, "refuse"))
+			cpuid->entries[3].padding[0] = 1;
+		if (!strcmp(sabotage, "memory") || (!strcmp(sabotage, "late") && vm_tables > 1)) {
+			errno = *sabotage == 'm' ? ENOMEM : EBUSY;
+			return -1;
+		}
+	}
+
+	/* Of a VM's tables, the first two are the first vCPU's: they are tried, and then set. */
+	if (!strcmp(sabotage, "cache") &&
+	    (((unsigned int)request == KVM_VM_SET_CPUID && vm_tables > 2) ||
+	     ((unsigned int)request == KVM_SET_CPUID2 && ++vcpu_tables > 1)))
+		other_l3(cpuid);
 
 	return __real_ioctl(fd, request, arg);
 }

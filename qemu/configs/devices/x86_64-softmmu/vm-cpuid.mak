@@ -1,4 +1,6 @@
-# What the tests of vm-cpuid need: two machines, and Hyper-V's enlightenments.
+# What the tests of vm-cpuid need: two machines, Hyper-V's enlightenments, and Xen.
 CONFIG_MICROVM=y
 CONFIG_Q35=y
 CONFIG_HYPERV=y
+CONFIG_XEN_EMU=y
+CONFIG_XEN_BUS=y
