@@ -59,7 +59,7 @@ select_kernel() {
 # select_source - the same, where K may also be qemu
 select_source() {
 	[[ ${K:-} == qemu ]] || { select_kernel; return; }
-	ours=$top/qemu
+	ours=$top/vmm/qemu
 	patches=$ours/patches
 	own_src=QEMU_SRC src_kind='QEMU tree' mark=qemu-options.hx
 	select_variant qemu
@@ -142,7 +142,7 @@ source_key() {
 	fi
 }
 
-# new_files - the files of ours that stand at their paths under linux/, or qemu/.  Selftests
+# new_files - the files of ours that stand at their paths under linux/, or vmm/qemu/.  Selftests
 # are in the newest series only: one build of them tests all kernels.
 new_files() {
 	local selftests=(-path ./tools -o)

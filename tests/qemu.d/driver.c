@@ -32,7 +32,7 @@
 #define RAM_SIZE	(64ul << 20)
 #define MAX_ID		((RAM_SIZE - SLOTS) / SLOT_SIZE)
 #define MAX_ARGS	96
-#define SECONDS		300	/* for whatever a machine is waited for */
+#define SECONDS		30	/* of the emulated machine, for whatever a machine is waited for */
 
 struct record {
 	uint32_t leaf, subleaf, reg[4];
