@@ -8,7 +8,7 @@
 #                        where that is said
 #              VARIANT   patched (default), or stock for the untouched source
 #              CONFIG    of the kernel: vm/kernel.config alone (default), or with
-#                        vm/CONFIG.config on top: debug, kcsan
+#                        vm/CONFIG.config on top: debug, kcsan, gdb
 #              KERNEL_SRC  a kernel tree to use instead of the distribution's
 #              QEMU_SRC    the same for QEMU
 
@@ -51,8 +51,8 @@ select_kernel() {
 	own_src=KERNEL_SRC src_kind='kernel tree' mark=Kbuild
 	select_variant linux
 	case $CONFIG in
-	'' | debug | kcsan) bzimage=$build/bzImage${CONFIG:+-$CONFIG} ;;
-	*) die "unknown CONFIG '$CONFIG'; it can be: debug kcsan" ;;
+	'' | debug | kcsan | gdb) bzimage=$build/bzImage${CONFIG:+-$CONFIG} ;;
+	*) die "unknown CONFIG '$CONFIG'; it can be: debug kcsan gdb" ;;
 	esac
 }
 
@@ -101,8 +101,9 @@ need_space() {
 		die "$2 has $free MiB free and $1 are needed; free some space, or set XDG_CACHE_HOME"
 }
 
-# step NAME WHAT TIMEOUT COMMAND... - run COMMAND with its output in NAME.log; say
-# what is done, every ten seconds how far it is, and at the end how long it took
+# step NAME WHAT TIMEOUT COMMAND... - run COMMAND with its output in NAME.log; say what
+# is done, every step_tick seconds how far it is, and at the end how long it took
+step_tick=10
 step() {
 	local log=$log_dir/$1.log what=$2 limit=$3 rc=0 from=$SECONDS tick=$SECONDS
 	shift 3
@@ -112,15 +113,15 @@ step() {
 	child=$!
 	while kill -0 "$child" 2>/dev/null; do
 		sleep 0.2
-		if (( SECONDS - tick >= 10 )); then
+		if (( SECONDS - tick >= step_tick )); then
 			tick=$SECONDS
-			say "  $((SECONDS - from)) s: $(tail -n 1 "$log" | tr '\t' ' ' | cut -c1-100)"
+			say "$what: $((SECONDS - from)) s: $(tail -n 1 "$log" | tr '\t' ' ' | cut -c1-100)"
 		fi
 	done
 	wait "$child" || rc=$?
 	child=
 	case $rc in
-	0) say "  done in $((SECONDS - from)) s" ;;
+	0) say "$what: done in $((SECONDS - from)) s" ;;
 	124 | 137) say "$what: gave up after $limit s; see $log"; return 1 ;;
 	*)
 		# With several compilers at work, the error is not at the end.

@@ -11,6 +11,7 @@ bios=/usr/share/bochs/BIOS-bochs-latest
 vgabios=/usr/share/bochs/VGABIOS-lgpl-latest
 
 emulator_packages=vm-intel
+[[ $gdb -eq 0 ]] || usage "--gdb is for amd"
 
 # The machine's time goes by instructions, and this many make a second of it.  An idle
 # core takes about a second for that, a busy one several, and more CPUs than one share it.

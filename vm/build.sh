@@ -45,7 +45,7 @@ ready_tree() {
 # keep DIR STORE - into the cache, for the next checkout; the first of two that do it wins
 keep() {
 	local new
-	[[ $state != edited ]] || return 0
+	[[ $state != edited && -n $2 ]] || return 0
 	mkdir -p "${2%/*}"
 	new=$(mktemp -d "$2.XXXXXX")
 	cp -r "$1/." "$new"

@@ -38,6 +38,7 @@ emulator_check() {
 emulator_command() {
 	local serial=stdio options=() clock='' threads=multi
 	[[ $shell -eq 0 ]] || serial=mon:stdio
+	[[ $gdb -eq 0 ]] || options+=(-gdb tcp:127.0.0.1:1234 -S)
 	case $accel in
 	kvm) options+=(-accel kvm -cpu "${cpu:-host}") ;;
 	tcg)
