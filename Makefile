@@ -1,13 +1,15 @@
 # The one entry point.  make help lists what there is.
 
-export K VARIANT CONFIG VENDOR KERNEL_SRC QEMU_SRC
+export K VARIANT VENDOR KERNEL_SRC QEMU_SRC
+export CONFIG ?= $(if $(GDB),gdb)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all test-intel-full test-dkms-install check t tree refresh series kernel \
-	selftests bench coverage fuzz mutation docs status dkms deb kvm-cpuid qemu shell clean distclean
+	selftests bench coverage fuzz mutation docs status dkms deb kvm-cpuid qemu shell pre-commit \
+	clean distclean
 
 help: ## list the targets
-	@echo "usage: make TARGET [K=7.3] [VARIANT=patched|stock] [CONFIG=debug|kcsan] [VENDOR=amd|intel]"
+	@echo "usage: make TARGET [K=7.3] [VARIANT=patched|stock] [CONFIG=debug|kcsan|gdb] [VENDOR=amd|intel]"
 	@echo "       [KERNEL_SRC=dir]"
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s%s\n", $$1, $$2 }' Makefile
@@ -38,10 +40,9 @@ test-intel-full: ## KVM's whole suite on emulated Intel, in a Bochs built for it
 tree: ## unpack and patch the kernel source: build/K/VARIANT/linux
 	@scripts/tree
 
-t: ## build what is stale, kernel and tests, and run a guest test: T=abi_test [C=case]
+t: ## build what is stale, kernel and tests, and run a guest test: T=abi_test [C=case] [GDB=1]
 	@[ -n "$(T)" ] || { echo "make t: T= names a test: $$(ls build/tests/bin 2>/dev/null | tr '\n' ' ')" >&2; exit 2; }
-	@vm/kernel && vm/selftests && \
-		vm/run --timeout 900 --boot-timeout 300 $(if $(filter intel,$(VENDOR)),--cpus 1) $(if $(CONFIG),--config $(CONFIG)) 'build/tests/bin/$(T)$(if $(C), -t "$(C)")'
+	@vm/kernel && vm/selftests && vm/run --timeout 900 --boot-timeout 300 $(if $(filter intel,$(VENDOR)),--cpus 1) $(if $(GDB),--gdb --cpus 1) 'build/tests/bin/$(T)$(if $(C), -t "$(C)")'
 
 refresh: ## write the commits of that tree back to linux/patches/K
 	@scripts/refresh
@@ -99,6 +100,10 @@ qemu: ## build QEMU with vm-cpuid, for the emulated machine: build/qemu/patched/
 
 shell: kernel kvm-cpuid ## a shell in the emulated machine (C-a x ends it)
 	@vm/run --shell --add build/kvm-cpuid/kvm-cpuid
+
+pre-commit: ## check scripts and C before each commit, by a hook of git
+	@scripts/deps check
+	@git config core.hooksPath scripts/git-hooks
 
 clean: ## remove what was built, but not kernel trees
 	rm -rf build/log build/kvm-cpuid build/unit build/fuzz build/tests build/deb* build/dkms* build/*/series* build/*/stock-kernel* \
