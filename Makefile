@@ -83,7 +83,7 @@ status: ## write what the last make test printed into the README's table
 
 kvm-cpuid: ## build the kvm-cpuid program
 	@scripts/deps tools
-	@$(MAKE) -s -C kvm-cpuid O=$(CURDIR)/build/kvm-cpuid
+	@mkdir -p build && flock -w 600 build/kvm-cpuid.lock $(MAKE) -s -C kvm-cpuid
 
 deb: ## build the Debian package of kvm-cpuid: build/deb
 	@scripts/deps deb
@@ -106,7 +106,7 @@ pre-commit: ## check scripts and C before each commit, by a hook of git
 	@git config core.hooksPath scripts/git-hooks
 
 clean: ## remove what was built, but not kernel trees
-	rm -rf build/log build/kvm-cpuid build/unit build/fuzz build/tests build/deb* build/dkms* build/*/series* build/*/stock-kernel* \
+	rm -rf build/log build/kvm-cpuid* build/unit build/fuzz build/tests build/deb* build/dkms* build/*/series* build/*/stock-kernel* \
 		build/*/*/kernel* build/*/*/selftests* build/*/*/bzImage* build/*/*/config* \
 		build/qemu/*/obj build/qemu/tests
 

@@ -48,6 +48,7 @@ keep() {
 	[[ $state != edited && -n $2 ]] || return 0
 	mkdir -p "${2%/*}"
 	new=$(mktemp -d "$2.XXXXXX")
+	leftovers+=("$new")
 	cp -r "$1/." "$new"
 	mv -T "$new" "$2" 2>/dev/null || rm -rf "$new"
 }
