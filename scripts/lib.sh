@@ -114,7 +114,7 @@ need_space() {
 	make_dir "$2"
 	free=$(df -Pm "$2" | awk 'NR == 2 { print $4 }')
 	[[ $free -ge $1 ]] ||
-		die "$2 has $free MiB free and $1 are needed; free some space, or set XDG_CACHE_HOME"
+		die "$2 has $free MiB free and $1 are needed; free some, or choose another place (cache: XDG_CACHE_HOME, temporary files: TMPDIR)"
 }
 
 # slowness - how many times as long as on an idle machine of today something may take on
