@@ -8,8 +8,7 @@
 # Prints URI and, if there is one, keyring; reads both forms that apt knows.
 own_source() {
 	local codename
-	# shellcheck disable=SC1091
-	codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+	codename=$(codename)
 	find /etc/apt/sources.list /etc/apt/sources.list.d -type f \
 		\( -name '*.list' -o -name '*.sources' \) 2>/dev/null | sort |
 	while IFS= read -r file; do

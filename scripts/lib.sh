@@ -189,6 +189,18 @@ new_files() {
 		-type f ! -name '.*' ! -name '*~' -printf '%P\n' | sort)
 }
 
+# codename - the distribution's release that this machine has
+# shellcheck disable=SC1091
+codename() { (. /etc/os-release && echo "${VERSION_CODENAME:-}"); }
+
+# stock_kernel SERIES - the suite that has the kernel of that series for this release, or for
+# $DIST, and the version that was tested; false if the package in dkms/ is not for one
+stock_kernel() {
+	awk -v series="$1" -v suite="${DIST:-$(codename)}" '
+		$1 == series && ($2 == suite || $2 == suite "-backports") { print $2, $3; found = 1 }
+		END { exit !found }' "$top/dkms/kernels"
+}
+
 # patch_key - names what is done to the source, apart from the new files
 patch_key() {
 	[[ $VARIANT != stock ]] || { echo none; return; }
