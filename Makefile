@@ -4,7 +4,7 @@ export K VARIANT VENDOR KERNEL_SRC QEMU_SRC
 export CONFIG ?= $(if $(GDB),gdb)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-intel-full test-dkms-install check t tree refresh series kernel \
+.PHONY: help run test test-all test-vmms test-intel-full test-dkms-install check t tree refresh series kernel \
 	selftests bench coverage fuzz mutation docs status dkms deb kvm-cpuid qemu shell pre-commit \
 	clean distclean
 
@@ -32,6 +32,9 @@ check: ## what reviewers of the series would check: configurations, warnings, do
 
 test-all: ## make test, and longer tests
 	@tests/run --all
+
+test-vmms: ## the tests of the VMMs in vmm/ alone
+	@tests/run qemu
 
 test-intel-full: ## KVM's whole suite on emulated Intel, in a Bochs built for it (half an hour)
 	@tests/bochs
