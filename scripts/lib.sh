@@ -17,8 +17,8 @@ set -euo pipefail
 # The user's git settings and locale must not change what is built or written.
 export LC_ALL=C GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
 
-me=${0##*/}
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+me=$(realpath -m --relative-to="$top" "$0")
 export HOME=${HOME-~}
 cache=$HOME/.cache
 [[ ${XDG_CACHE_HOME:-} != /* ]] || cache=$XDG_CACHE_HOME
