@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # what is set here is used where this is sourced
 #
-# What the scripts share: where things are, one form of error line, one way to
+# Shared by the scripts: where things are, one form of error line, one way to
 # run long work.  Sourced, never run:  . "$(dirname "$0")/../scripts/lib.sh"
 #
 # Environment: K         kernel series (default: the newest that can be had), or qemu

@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154,SC2034 # vm/run sets and reads what is shared
 #
-# All that vm/run knows about Bochs, which emulates Intel's VMX; sourced by it.
-# See vm/qemu.sh, which has the same functions, for what they are to do.
+# All that vm/run knows about Bochs, which emulates Intel's VMX; sourced by it.  The
+# functions are those of vm/qemu.sh, which says what they do.
 
 # BOCHS is another one than the package's, like vm/bochs/build's.
 bochs=${BOCHS:-bochs}
@@ -21,7 +21,7 @@ emulator_slowness() { echo $((8 * cpus)); }
 # The CPU models have room for 8 CPUs in a package by leaf 4, but not by leaf 1.
 emulator_flaw='WARNING: .*parse_legacy'
 
-# What is tested.  3.1 does not boot Linux 7.3.
+# The versions that were tested.  3.1 does not boot Linux 7.3.
 bochs_versions='2.7 3.0'
 
 emulator_check() {

@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154 # scripts/lib.sh sets what is used here
 #
-# What vm/kernel and vm/selftests share: how a build is named, cached and run.
-# Sourced by them, after scripts/lib.sh.
+# Shared by vm/kernel and vm/selftests: how a build is named, cached and run.  Sourced
+# after scripts/lib.sh.
 
 # build_key FILE... - names everything that a build is made from: the source, the
 # patches, these files, and the compiler
@@ -15,9 +15,9 @@ build_key() {
 	} | sha256sum | cut -d' ' -f1
 }
 
-# get_source - what every build starts with: the packages, the source's name known to
-# source_key, and settings by which equal source gives equal objects, from the
-# compiler cache, whoever builds it, where and when
+# get_source - start a build: install packages, fetch the source, so that source_key knows
+# its name, and make equal source give equal objects, from the compiler cache, whoever
+# builds it, where and when
 get_source() {
 	export CCACHE_DIR=$cache/ccache CCACHE_MAXSIZE=3G CCACHE_BASEDIR=$build CCACHE_NOHASHDIR=1 CCACHE_DEPEND=1 \
 	       CCACHE_IGNOREOPTIONS='-fmacro-prefix-map=*' LOCALVERSION='' \

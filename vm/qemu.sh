@@ -3,10 +3,11 @@
 # All that vm/run knows about QEMU, which emulates AMD's SVM; sourced by it.  Another
 # emulator is another file with the same functions.
 
-# What scripts/deps calls the packages.
+# The group of packages in scripts/deps.
 emulator_packages=vm
 
-# What the kernel may warn of, once, before the first program runs: a pattern, or empty.
+# A warning that the kernel may print once before the first program runs: a pattern, or
+# empty.
 emulator_flaw=''
 
 # emulator_slowness - how many seconds one of the machine's may take; its time is ours
