@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Draw docs/benchmarks/*.svg from figures.csv beside them.  gnuplot runs in that folder.
-set terminal svg size 760,420 dynamic font "sans,12"
+set terminal svg size 500,430 dynamic font "sans,12"
 set datafile separator ","
-set key left top
+set key tmargin center vertical maxcols 1
 set grid
 set logscale xy 2
 set xrange [1:300]
