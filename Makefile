@@ -5,7 +5,7 @@ export CONFIG ?= $(if $(GDB),gdb)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all test-vmms test-intel-full test-dkms-install check t tree refresh series kernel \
-	selftests bench coverage fuzz mutation docs status dkms deb kvm-cpuid qemu shell pre-commit \
+	selftests bench coverage fuzz mutation docs status docs/run.svg dkms deb kvm-cpuid qemu shell pre-commit \
 	clean distclean
 
 help: ## list the targets
@@ -80,6 +80,11 @@ docs: docs/flow.svg ## draw the pictures of docs/ from their sources
 docs/%.svg: docs/%.dot
 	@command -v dot >/dev/null || scripts/deps docs
 	@dot -Tsvg $< -o $@
+
+# What make run prints first.
+docs/run.svg:
+	@{ echo '$$ make run'; $(MAKE) -s run; } | sed -n '1,/^  The other/p' | awk -f docs/terminal.awk >$@.new
+	@grep -q 'The other' $@.new && mv $@.new $@
 
 status: ## write what the last make test printed into the README's table
 	@scripts/status
