@@ -46,14 +46,17 @@ int diff(const struct table *a, const struct table *b, bool vcpus, bool json)
 	enum reg reg;
 
 	for (e = as->entries; e < as->entries + as->nent; e++) {
-		other = cpuid_find(bs, e->function, e->index);
+		other = cpuid_find(b->cpuid, e->function, e->index);
 		if (!other) {
 			print_only(e, a, "a", json);
 			ret = STATUS_NO;
 			continue;
 		}
 		for (reg = EAX; reg < NR_REGS; reg++) {
-			ignore = vcpus ? kvm_field_mask(as, e, reg) | kvm_field_mask(bs, other, reg) : 0;
+			ignore = 0;
+			if (vcpus)
+				ignore = kvm_field_mask(a->cpuid, e, reg) |
+					 kvm_field_mask(b->cpuid, other, reg);
 			for_each_field(f, e, reg) {
 				value_a = field_value(&f, entry_value(e, reg) & ~ignore);
 				value_b = field_value(&f, entry_value(other, reg) & ~ignore);
@@ -65,7 +68,7 @@ int diff(const struct table *a, const struct table *b, bool vcpus, bool json)
 		}
 	}
 	for (e = bs->entries; e < bs->entries + bs->nent; e++) {
-		if (!cpuid_find(as, e->function, e->index)) {
+		if (!cpuid_find(a->cpuid, e->function, e->index)) {
 			print_only(e, b, "b", json);
 			ret = STATUS_NO;
 		}
@@ -369,7 +372,7 @@ int fits(const struct table *t, const struct table *host, bool json)
 		h = cpuid_find(host->cpuid, e->function, e->index);
 		for (reg = EAX; reg < NR_REGS; reg++) {
 			for (left = ~0u; left; left &= ~mask) {
-				rule = find_rule(cpuid, e, reg, left, &mask);
+				rule = find_rule(t->cpuid, e, reg, left, &mask);
 				want = entry_value(e, reg) & mask;
 				have = entry_value(h, reg) & mask;
 				if (rule == BITS ? !(want & ~have) :

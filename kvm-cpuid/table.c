@@ -28,11 +28,16 @@ static int compare_entries(const void *_a, const void *_b)
 	return 0;
 }
 
-struct kvm_cpuid2 *cpuid_sorted(const struct kvm_cpuid2 *cpuid)
+struct kvm_cpuid2 *cpuid_sorted(struct kvm_cpuid2 *cpuid)
 {
 	struct kvm_cpuid2 *copy = cpuid_alloc(cpuid->nent);
+	const struct kvm_cpuid_entry2 *e;
 
-	memcpy(copy->entries, cpuid->entries, cpuid->nent * sizeof(copy->entries[0]));
+	copy->nent = 0;
+	for (e = cpuid->entries; e < cpuid->entries + cpuid->nent; e++) {
+		if (cpuid_find(cpuid, e->function, e->index) == e)
+			copy->entries[copy->nent++] = *e;
+	}
 	qsort(copy->entries, copy->nent, sizeof(copy->entries[0]), compare_entries);
 	return copy;
 }

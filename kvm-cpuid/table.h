@@ -14,8 +14,8 @@ extern const char * const reg_names[NR_REGS];
 /* Allocate a struct kvm_cpuid2 for @nent entries, all zero but for nent. */
 struct kvm_cpuid2 *cpuid_alloc(unsigned int nent);
 
-/* A copy with its entries sorted by leaf and subleaf. */
-struct kvm_cpuid2 *cpuid_sorted(const struct kvm_cpuid2 *cpuid);
+/* A copy with its entries sorted by leaf and subleaf, without those that no input reads. */
+struct kvm_cpuid2 *cpuid_sorted(struct kvm_cpuid2 *cpuid);
 
 /* The entry that a CPUID with EAX=@function, ECX=@index reads, or NULL. */
 struct kvm_cpuid_entry2 *cpuid_find(struct kvm_cpuid2 *cpuid, uint32_t function,
