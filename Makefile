@@ -67,9 +67,9 @@ coverage: ## what the unit tests and the fuzzers reach of cpuid_vm.c
 	@$(MAKE) -s -C tests/unit coverage
 	@$(MAKE) -s -C tests/fuzz coverage
 
-fuzz: ## fuzz cpuid_vm.c, T=60 seconds per fuzzer
-	@scripts/deps unit
-	@$(MAKE) -s -C tests/fuzz run T=$(or $(T),60)
+fuzz: ## fuzz cpuid_vm.c and kvm-cpuid, T=60 seconds per fuzzer [F=kvm-cpuid]
+	@scripts/deps unit tools
+	@$(MAKE) -s -C tests/fuzz run T=$(or $(T),60) $(if $(F),F=$(F))
 
 mutation: ## change cpuid_vm.c piece by piece: do the tests see it? (10 minutes)
 	@scripts/deps unit

@@ -554,7 +554,7 @@ static int print_version(void)
 
 static int run_command(int argc, char **argv)
 {
-	static struct options opt = { .nr_ids = 1 };
+	struct options opt = { .nr_ids = 1 };
 	const struct command *cmd;
 	unsigned int given = 0;
 	int c;
