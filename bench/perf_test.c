@@ -9,7 +9,6 @@
  * measure the former only.
  */
 #include <getopt.h>
-#include <sys/ioctl.h>
 
 #include "../tests/guest/util.h"
 
@@ -20,6 +19,100 @@ static const u32 exit_sizes[] = { 32, 256 };
 
 static u32 nr_rounds = 7;
 static u32 max_vcpus = 16;
+
+/*
+ * The guest runs in flat 32-bit protected mode without paging, so that it needs no
+ * feature that a small table lacks.  It executes CPUID for each operation that it finds
+ * in memory, and leaves there what that took.
+ */
+#define GUEST_CODE_GPA		0x1000
+#define GUEST_OPS_GPA		0x2000
+#define GUEST_NR_PAGES		8
+
+#define GUEST_OP_DONE		0
+#define GUEST_OP_CPUID		1
+
+struct guest_op {
+	u32 op, eax, ebx, ecx, edx;
+};
+
+extern const char vm_cpuid_timed_start[], vm_cpuid_timed_end[];
+
+asm(".pushsection .rodata\n"
+	".code32\n"
+	"vm_cpuid_timed_start:\n"
+	"	mov	%edi, %esi\n"
+	"1:	cmpl	$" __stringify(GUEST_OP_CPUID) ", (%esi)\n"
+	"	jne	2f\n"
+	"	rdtsc\n"
+	"	mov	%eax, %ebp\n"
+	"	mov	4(%esi), %eax\n"
+	"	mov	12(%esi), %ecx\n"
+	"	cpuid\n"
+	"	rdtsc\n"
+	"	sub	%ebp, %eax\n"
+	"	mov	%eax, 16(%esi)\n"
+	"	add	$20, %esi\n"
+	"	jmp	1b\n"
+	"2:	out	%al, $0x80\n"
+	"	jmp	vm_cpuid_timed_start\n"
+	"vm_cpuid_timed_end:\n"
+	".code64\n"
+	".popsection\n");
+
+static struct kvm_vm *create_vm(void)
+{
+	struct kvm_vm *vm = vm_create_barebones();
+
+	vm_enable_cap(vm, KVM_CAP_SPLIT_IRQCHIP, 24);
+	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, GUEST_CODE_GPA, 0,
+				    GUEST_NR_PAGES, 0);
+	return vm;
+}
+
+static void guest_init(struct kvm_vcpu *vcpu)
+{
+	struct kvm_mp_state mp_state = { .mp_state = KVM_MP_STATE_RUNNABLE };
+	struct kvm_segment code = {
+		.limit = 0xffffffff, .selector = 0x8, .type = 0xb,
+		.present = 1, .db = 1, .s = 1, .g = 1,
+	};
+	struct kvm_segment data = code;
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+
+	vcpu_sregs_get(vcpu, &sregs);
+	if (sregs.cr0 & X86_CR0_PE)
+		return;
+
+	data.selector = 0x10;
+	data.type = 0x3;
+
+	sregs.cr0 = X86_CR0_PE | X86_CR0_ET | X86_CR0_NE;
+	sregs.cs = code;
+	sregs.ds = data;
+	sregs.es = data;
+	sregs.ss = data;
+	sregs.idt.limit = 0;
+	vcpu_sregs_set(vcpu, &sregs);
+
+	vcpu_regs_get(vcpu, &regs);
+	regs.rip = GUEST_CODE_GPA;
+	regs.rdi = GUEST_OPS_GPA;
+	vcpu_regs_set(vcpu, &regs);
+	vcpu_mp_state_set(vcpu, &mp_state);
+}
+
+static void guest_run(struct kvm_vcpu *vcpu, struct guest_op *ops, int nr)
+{
+	struct guest_op *mem = addr_gpa2hva(vcpu->vm, GUEST_OPS_GPA);
+
+	memcpy(mem, ops, nr * sizeof(*ops));
+	mem[nr].op = GUEST_OP_DONE;
+	vcpu_run(vcpu);
+	TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_IO);
+	memcpy(ops, mem, nr * sizeof(*ops));
+}
 
 static void print_figure(const char *what, u32 nent, bool table, u64 figure)
 {
@@ -48,6 +141,15 @@ static int timed_ioctl(int fd, unsigned long cmd, const void *arg, u64 *cycles)
 	return r;
 }
 
+static int compare_entries(const void *a, const void *b)
+{
+	const struct kvm_cpuid_entry2 *l = a, *r = b;
+
+	if (l->function != r->function)
+		return l->function < r->function ? -1 : 1;
+	return l->index < r->index ? -1 : l->index > r->index;
+}
+
 /*
  * Sort what KVM supports, and fill up to @nent entries.  Of these, one in four
  * functions has subleaves.
@@ -71,7 +173,7 @@ static struct kvm_cpuid2 *sized_table(u32 nent)
 			index = 0;
 		}
 	}
-	cpuid_sort(t);
+	qsort(t->entries, t->nent, sizeof(t->entries[0]), compare_entries);
 	t->nent = nent;
 	return t;
 }
@@ -92,7 +194,7 @@ static void measure_bring_up(u32 nent, bool table)
 {
 	u64 create[MAX_ROUNDS], set[MAX_ROUNDS], ready[MAX_ROUNDS];
 	struct kvm_cpuid2 *t = sized_table(nent);
-	struct kvm_vm *vm = vm_cpuid_create_vm();
+	struct kvm_vm *vm = create_vm();
 	int i;
 
 	if (table) {
@@ -118,7 +220,7 @@ static void measure_bring_up(u32 nent, bool table)
 static void measure_one_function(void)
 {
 	struct kvm_cpuid2 *t = cpuid_alloc();
-	struct kvm_vm *vm = vm_cpuid_create_vm();
+	struct kvm_vm *vm = create_vm();
 	u64 set[MAX_ROUNDS];
 	int i;
 
@@ -132,34 +234,9 @@ static void measure_one_function(void)
 	free(t);
 }
 
-/* The guest executes CPUID for each operation, and leaves in it what that took. */
-extern const char vm_cpuid_timed_start[], vm_cpuid_timed_end[];
-
-asm(".pushsection .rodata\n"
-	".code32\n"
-	"vm_cpuid_timed_start:\n"
-	"	mov	%edi, %esi\n"
-	"1:	cmpl	$" __stringify(GUEST_OP_CPUID) ", (%esi)\n"
-	"	jne	2f\n"
-	"	rdtsc\n"
-	"	mov	%eax, %ebp\n"
-	"	mov	4(%esi), %eax\n"
-	"	mov	12(%esi), %ecx\n"
-	"	cpuid\n"
-	"	rdtsc\n"
-	"	sub	%ebp, %eax\n"
-	"	mov	%eax, 16(%esi)\n"
-	"	add	$20, %esi\n"
-	"	jmp	1b\n"
-	"2:	out	%al, $0x80\n"
-	"	jmp	vm_cpuid_timed_start\n"
-	"vm_cpuid_timed_end:\n"
-	".code64\n"
-	".popsection\n");
-
 static struct kvm_vm *create_timed_vm(const struct kvm_cpuid2 *t, bool table)
 {
-	struct kvm_vm *vm = vm_cpuid_create_vm();
+	struct kvm_vm *vm = create_vm();
 
 	memcpy(addr_gpa2hva(vm, GUEST_CODE_GPA), vm_cpuid_timed_start,
 	       vm_cpuid_timed_end - vm_cpuid_timed_start);
@@ -246,7 +323,9 @@ static void measure_all_exits(u32 nent, bool table)
 	measure_exits(t, table, "CPUID of a missing leaf", &missing, 1);
 
 	/* Intel's CPUs answer with the last basic leaf. */
-	put_vendor(t, 0, 0x1f, "GenuineIntel");
+	memcpy(&t->entries[0].ebx, "Genu", 4);
+	memcpy(&t->entries[0].edx, "ineI", 4);
+	memcpy(&t->entries[0].ecx, "ntel", 4);
 	measure_exits(t, table, "CPUID beyond the last leaf of Intel", &beyond, 1);
 	free(t);
 }
@@ -287,7 +366,7 @@ static u64 kernel_memory(void)
 static void measure_vm(u32 nent, bool table, u32 nr_vcpus)
 {
 	struct kvm_cpuid2 *t = sized_table(nent);
-	struct kvm_vm *vm = vm_cpuid_create_vm();
+	struct kvm_vm *vm = create_vm();
 	u64 create, set, ready = 0, memory;
 	char name[40];
 	u32 i;

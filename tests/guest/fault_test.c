@@ -14,6 +14,7 @@
 #include <limits.h>
 #include <sys/mman.h>
 
+#include "kvm_test_harness.h"
 #include "util.h"
 
 #define FAIL_NTH	"/proc/thread-self/fail-nth"
@@ -127,7 +128,7 @@ static void sweep_end(struct sweep *s)
 		       s->nr_failed, s->nr_survived);
 
 	/* A test of nothing isn't one. */
-	EXPECT(s->nr_failed, "no call failed");
+	TEST_ASSERT(s->nr_failed, "No call failed");
 }
 
 /*
@@ -176,47 +177,11 @@ static int sweep_ioctl(struct sweep *s, int fd, unsigned long cmd, void *arg)
 }
 
 /* A call that failed did so because of the fault, and as it should. */
-static void expect_fault_errno(const struct sweep *s, int r)
+static void assert_fault_errno(const struct sweep *s, int r)
 {
-	EXPECT(s->injected, "%s failed without a fault: %s", s->call, strerror(-r));
-	if (s->injected)
-		EXPECT(-r == faults[s->injected].error, "%s, fault %d (%s): errno %d (%s)",
-		       s->call, s->n, faults[s->injected].dir, -r, strerror(-r));
-}
-
-static void expect_table_or_none(struct kvm_vm *vm, const struct kvm_cpuid2 *table)
-{
-	struct kvm_cpuid2 none = {};
-
-	if (table)
-		expect_vm_table(vm, table);
-	else
-		EXPECT_ERRNO("KVM_VM_GET_CPUID", try_get_cpuid(vm, &none), ENOENT);
-}
-
-static void expect_vcpu(struct kvm_vcpu *vcpu, const struct kvm_cpuid2 *table)
-{
-	struct kvm_cpuid2 *expected = expected_cpuid(table, vcpu->id);
-
-	expect_new_vcpu(vcpu, table);
-	expect_guest(vcpu, expected);
-	free(expected);
-}
-
-/* Whatever failed before: a vCPU can be created, and its guest has @table. */
-static void expect_usable(struct kvm_vm *vm, const struct kvm_cpuid2 *table)
-{
-	expect_vcpu(__vm_vcpu_add(vm, 300), table);
-	EXPECT_ERRNO("KVM_VM_SET_CPUID after a vCPU", try_set_cpuid(vm, full_table()), EBUSY);
-}
-
-/* Tables that KVM has in one page, and in several. */
-static struct kvm_cpuid2 *one_page_table(void)
-{
-	struct kvm_cpuid2 *t = topology_table();
-
-	TEST_ASSERT(t->nent * sizeof(t->entries[0]) < 3500, "The supported table is too large");
-	return t;
+	TEST_ASSERT(s->injected, "%s failed without a fault: %s", s->call, strerror(-r));
+	TEST_ASSERT(-r == faults[s->injected].error, "%s, fault %d (%s): %s", s->call, s->n,
+		    faults[s->injected].dir, strerror(-r));
 }
 
 #define BAD_ENTRY	200
@@ -229,26 +194,25 @@ static struct kvm_cpuid2 *bad_table(void)
 	return t;
 }
 
-struct set_case {
-	const char *name;
+/* KVM has a topology_table() in one page, and a full_table() in several. */
+EMPTY_FIXTURE(set)
+
+FIXTURE_VARIANT(set) {
 	struct kvm_cpuid2 *(*old_table)(void);
 	struct kvm_cpuid2 *(*new_table)(void);
 	int error;
 };
 
-static const struct set_case set_cases[] = {
-	{ "KVM_VM_SET_CPUID, first table", NULL, one_page_table },
-	{ "KVM_VM_SET_CPUID, first table, of several pages", NULL, full_table },
-	{ "KVM_VM_SET_CPUID, another table", full_table, one_page_table },
-	{ "KVM_VM_SET_CPUID, another table, of several pages", one_page_table, full_table },
-	{ "KVM_VM_SET_CPUID, a bad table", one_page_table, bad_table, EINVAL },
-};
+FIXTURE_VARIANT_ADD(set, first) { NULL, topology_table };
+FIXTURE_VARIANT_ADD(set, first_full) { NULL, full_table };
+FIXTURE_VARIANT_ADD(set, another) { full_table, topology_table };
+FIXTURE_VARIANT_ADD(set, another_full) { topology_table, full_table };
+FIXTURE_VARIANT_ADD(set, bad) { topology_table, bad_table, EINVAL };
 
-static void test_set(const void *row)
+TEST_F_TIMEOUT(set, sweep, CASE_TIMEOUT_S)
 {
-	const struct set_case *c = row;
-	struct kvm_cpuid2 *old = c->old_table ? c->old_table() : NULL;
-	struct kvm_cpuid2 *new = c->new_table(), *arg;
+	struct kvm_cpuid2 *old = variant->old_table ? variant->old_table() : NULL;
+	struct kvm_cpuid2 *new = variant->new_table(), *arg = cpuid_alloc();
 	struct kvm_vm *vm = NULL;
 	struct sweep s;
 	int r;
@@ -256,160 +220,114 @@ static void test_set(const void *row)
 	sweep_begin(&s, "KVM_VM_SET_CPUID");
 	do {
 		/* The one of the failed call before, if there is nothing to set back. */
-		if (!vm || !old) {
-			if (vm)
-				kvm_vm_free(vm);
-			vm = vm_cpuid_create_vm();
+		if (vm && !old) {
+			kvm_vm_free(vm);
+			vm = NULL;
 		}
+		if (!vm)
+			vm = vm_create_barebones();
 		if (old)
 			vm_set_cpuid(vm, old);
 
-		arg = cpuid_copy(new);
+		memcpy(arg, new, kvm_cpuid2_size(new->nent));
 		r = sweep_ioctl(&s, vm->fd, KVM_VM_SET_CPUID, arg);
-		if (!r) {
-			expect_vm_table(vm, new);
-		} else {
-			/* A fault that KVM can do without doesn't make a bad table good. */
-			if (r != -c->error)
-				expect_fault_errno(&s, r);
-			expect_table_or_none(vm, old);
-		}
-		EXPECT_U32("nent", arg->nent, new->nent);
-		EXPECT_U32("padding", arg->padding, r == -EINVAL ? BAD_ENTRY + 1 : 0);
-		free(arg);
+		/* A fault that KVM can do without doesn't make a bad table good. */
+		if (r && r != -variant->error)
+			assert_fault_errno(&s, r);
+		assert_vm_cpuid(vm, r ? old : new);
+		TEST_ASSERT_EQ(arg->nent, new->nent);
+		TEST_ASSERT_EQ(arg->padding, r == -EINVAL ? BAD_ENTRY + 1 : 0);
 	} while (s.injected);
 	sweep_end(&s);
 
-	EXPECT(r == -c->error, "without a fault: %s", strerror(-r));
-	expect_usable(vm, c->error ? old : new);
+	TEST_ASSERT_EQ(r, -variant->error);
+	assert_new_vcpu(__vm_vcpu_add(vm, 300)->fd, 300, r ? old : new);
 }
 
-struct get_case {
-	const char *name;
-	struct kvm_cpuid2 *(*table)(void);
-};
+EMPTY_FIXTURE(get)
 
-static const struct get_case get_cases[] = {
-	{ "KVM_VM_GET_CPUID", one_page_table },
-	{ "KVM_VM_GET_CPUID, several pages", full_table },
-};
-
-static void test_get(const void *row)
+TEST_F_TIMEOUT(get, sweep, CASE_TIMEOUT_S)
 {
-	const struct get_case *c = row;
-	struct kvm_cpuid2 *table = c->table(), *seen = cpuid_alloc(), *expected;
-	struct kvm_vm *vm = vm_cpuid_create_vm();
+	struct kvm_cpuid2 *table = full_table(), *expected = model_table(table, 0);
+	struct kvm_cpuid2 *seen = cpuid_alloc();
+	struct kvm_vm *vm = vm_create_barebones();
 	struct sweep s;
 	int r;
 
 	vm_set_cpuid(vm, table);
-	expected = canonical(table);
 
 	/* Fault its pages in, not to have that fail in the ioctl. */
-	memset(seen, 0, sizeof(*seen) + CPUID_MAX_ENTRIES * sizeof(seen->entries[0]));
+	memset(seen, 0, kvm_cpuid2_size(CPUID_MAX_ENTRIES));
 
 	sweep_begin(&s, "KVM_VM_GET_CPUID");
 	do {
 		seen->nent = CPUID_MAX_ENTRIES;
 		r = sweep_ioctl(&s, vm->fd, KVM_VM_GET_CPUID, seen);
 		if (r)
-			expect_fault_errno(&s, r);
+			assert_fault_errno(&s, r);
 		else
-			expect_table(s.call, -1, seen, expected);
-		expect_vm_table(vm, table);
+			assert_same_cpuid(s.call, seen, expected);
+		assert_vm_cpuid(vm, table);
 	} while (s.injected);
 	sweep_end(&s);
 
-	EXPECT(!r, "without a fault: %s", strerror(-r));
-	expect_usable(vm, table);
+	TEST_ASSERT_EQ(r, 0);
 }
 
-struct create_case {
-	const char *name;
+EMPTY_FIXTURE(create)
+
+FIXTURE_VARIANT(create) {
 	struct kvm_cpuid2 *(*table)(void);
 	bool is_second;
 };
 
-/* Between them, the first two have the allocations and the ends of all. */
-#define NR_QUICK_CREATE_CASES	2
+FIXTURE_VARIANT_ADD(create, hyperv) { hyperv_table };
+FIXTURE_VARIANT_ADD(create, second) { topology_table, true };
 
-static const struct create_case create_cases[] = {
-	{ "KVM_CREATE_VCPU, Hyper-V", hyperv_table },
-	{ "KVM_CREATE_VCPU, a second vCPU", one_page_table, true },
-	{ "KVM_CREATE_VCPU", one_page_table },
-	{ "KVM_CREATE_VCPU, the largest table", full_table },
-	{ "KVM_CREATE_VCPU, no table", NULL },
-};
-
-/* To the selftest library, to create a vCPU is not to fail. */
-static struct kvm_vcpu adopt_vcpu(struct kvm_vm *vm, u32 id, int fd)
+TEST_F_TIMEOUT(create, sweep, CASE_TIMEOUT_S)
 {
-	struct kvm_vcpu vcpu = { .vm = vm, .id = id, .fd = fd };
-
-	vcpu.run = mmap(NULL, getpagesize(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	TEST_ASSERT(vcpu.run != MAP_FAILED, "mmap of vCPU %u: %s", id, strerror(errno));
-	return vcpu;
-}
-
-static void test_create(const void *row)
-{
-	const struct create_case *c = row;
-	struct kvm_cpuid2 *table, *again;
-	struct kvm_vcpu *first, vcpu;
+	struct kvm_cpuid2 *table = variant->table(), *again = topology_table();
+	struct kvm_vcpu *first = NULL;
 	const u32 id = 5;
 	struct kvm_vm *vm;
 	struct sweep s;
 	int r;
 
-	table = c->table ? c->table() : NULL;
-	again = one_page_table();
-
 	sweep_begin(&s, "KVM_CREATE_VCPU");
 	do {
-		vm = vm_cpuid_create_vm();
-		if (table)
-			vm_set_cpuid(vm, table);
-		first = c->is_second ? __vm_vcpu_add(vm, 0) : NULL;
+		vm = vm_create_barebones();
+		vm_create_irqchip(vm);
+		vm_set_cpuid(vm, table);
+		if (variant->is_second)
+			first = __vm_vcpu_add(vm, 0);
 
 		r = sweep_ioctl(&s, vm->fd, KVM_CREATE_VCPU, (void *)(unsigned long)id);
-		expect_table_or_none(vm, table);
-		if (r >= 0) {
-			vcpu = adopt_vcpu(vm, id, r);
-			if (table)
-				expect_vcpu(&vcpu, table);
-			munmap(vcpu.run, getpagesize());
-			close(r);
-		} else {
-			expect_fault_errno(&s, r);
+		assert_vm_cpuid(vm, table);
+		if (r < 0) {
+			assert_fault_errno(&s, r);
 			/* If it is the only one, then it is as if it had never been. */
-			EXPECT_ERRNO("KVM_VM_SET_CPUID", try_set_cpuid(vm, again),
+			assert_errno("KVM_VM_SET_CPUID", __vm_set_cpuid(vm, again),
 				     first ? EBUSY : 0);
-			expect_vcpu(__vm_vcpu_add(vm, id), first ? table : again);
+			assert_new_vcpu(__vm_vcpu_add(vm, id)->fd, id, first ? table : again);
+		} else {
+			assert_new_vcpu(r, id, table);
+			close(r);
 		}
 		if (first)
-			expect_vcpu(first, table);
+			assert_new_vcpu(first->fd, 0, table);
 		kvm_vm_free(vm);
 	} while (s.injected);
 	sweep_end(&s);
 
-	EXPECT(r >= 0, "without a fault: %s", strerror(-r));
+	TEST_ASSERT(r >= 0, "without a fault: %s", strerror(-r));
 }
 
 int main(int argc, char *argv[])
 {
-	const bool quick = is_quick(argc, argv, "KVM_CREATE_VCPU in two settings, not in five");
-	const struct case_set case_sets[] = {
-		{ test_set, set_cases, sizeof(set_cases[0]), ARRAY_SIZE(set_cases) },
-		{ test_get, get_cases, sizeof(get_cases[0]), ARRAY_SIZE(get_cases) },
-		{ test_create, create_cases, sizeof(create_cases[0]),
-		  quick ? NR_QUICK_CREATE_CASES : ARRAY_SIZE(create_cases) },
-	};
-
-	setlinebuf(stdout);
+	take_options(&argc, argv);
 	TEST_REQUIRE(kvm_has_cap(KVM_CAP_VM_CPUID));
 	__TEST_REQUIRE(!access(FAIL_NTH, W_OK) && prepare_faults(),
 		       "no fault injection in this kernel, or no debugfs");
 
-	ksft_print_header();
-	run_cases(case_sets, ARRAY_SIZE(case_sets), NULL);
+	return test_harness_run(argc, argv);
 }

@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "kvm_test_harness.h"
 #include "util.h"
 
 #define CGROUP_ROOT	"/sys/fs/cgroup"
@@ -120,15 +121,10 @@ static void set_in_all(const int *vms, struct kvm_cpuid2 *table, int error)
 	}
 }
 
-struct memcg_case {
-	const char *name;
-};
+EMPTY_FIXTURE(memcg)
 
-static const struct memcg_case vm_cases[] = {
-	{ "a VM has one table, and it is charged" },
-};
-
-static void test_vms(const void *row)
+/* A VM has one table, and it is charged. */
+TEST_F_TIMEOUT(memcg, vms, CASE_TIMEOUT_S)
 {
 	struct kvm_cpuid2 *table = full_table(), *bad = full_table(), *none = cpuid_alloc();
 	long start, before, gain;
@@ -146,30 +142,30 @@ static void test_vms(const void *row)
 	before = kernel_memory();
 	set_in_all(vms, bad, EINVAL);
 	gain = report_gain("bad tables", before);
-	EXPECT(gain < A_LOT, "bad tables are kept");
+	TEST_ASSERT(gain < A_LOT, "bad tables are kept");
 
 	before = kernel_memory();
 	set_in_all(vms, table, 0);
 	gain = report_gain("first tables", before);
-	EXPECT(gain > A_LOT, "tables aren't charged");
+	TEST_ASSERT(gain > A_LOT, "tables aren't charged");
 	/* The allocator rounds up to a power of two, at most. */
-	EXPECT(gain < 2 * ALL_TABLES + A_LOT, "a table takes too much");
+	TEST_ASSERT(gain < 2 * ALL_TABLES + A_LOT, "a table takes too much");
 
 	before = kernel_memory();
 	for (i = 0; i < 2; i++)
 		set_in_all(vms, table, 0);
 	gain = report_gain("two more tables for each", before);
-	EXPECT(gain < A_LOT, "old tables are kept");
+	TEST_ASSERT(gain < A_LOT, "old tables are kept");
 
 	before = kernel_memory();
 	set_in_all(vms, bad, EINVAL);
 	gain = report_gain("a bad table for each", before);
-	EXPECT(gain < A_LOT, "bad tables are kept");
+	TEST_ASSERT(gain < A_LOT, "bad tables are kept");
 
 	before = kernel_memory();
 	set_in_all(vms, none, 0);
 	gain = report_gain("tables taken back", before);
-	EXPECT(gain < -A_LOT, "tables that are taken back are kept");
+	TEST_ASSERT(gain < -A_LOT, "tables that are taken back are kept");
 	set_in_all(vms, table, 0);
 
 	/* Some of what a VM has is freed later. */
@@ -178,12 +174,8 @@ static void test_vms(const void *row)
 	for (i = 0; i < 100 && kernel_memory() - start >= A_LOT; i++)
 		usleep(100000);
 	gain = report_gain("all VMs closed, since the start", start);
-	EXPECT(gain < A_LOT, "a VM leaves something behind");
+	TEST_ASSERT(gain < A_LOT, "a VM leaves something behind");
 }
-
-static const struct memcg_case vcpu_cases[] = {
-	{ "a vCPU has one table, and it is charged" },
-};
 
 /* What the vCPUs of a VM take if it has a table, or if it has none. */
 static long charge_vcpus(struct kvm_cpuid2 *table, const char *what)
@@ -203,7 +195,8 @@ static long charge_vcpus(struct kvm_cpuid2 *table, const char *what)
 	return gain;
 }
 
-static void test_vcpus(const void *row)
+/* A vCPU has one table, and it is charged. */
+TEST_F_TIMEOUT(memcg, vcpus, CASE_TIMEOUT_S)
 {
 	struct kvm_cpuid2 *table = full_table(), *none = cpuid_alloc();
 	long start, without, with;
@@ -215,17 +208,13 @@ static void test_vcpus(const void *row)
 	without = charge_vcpus(none, "vCPUs without a table");
 	with = charge_vcpus(table, "vCPUs under a table of the VM");
 
-	EXPECT(with - without > A_LOT, "vCPUs' tables aren't charged");
-	EXPECT(with - without < 2 * ALL_TABLES + A_LOT, "a vCPU's table takes too much");
-	EXPECT(report_gain("both VMs closed", start) < A_LOT, "a vCPU leaves something behind");
+	TEST_ASSERT(with - without > A_LOT, "vCPUs' tables aren't charged");
+	TEST_ASSERT(with - without < 2 * ALL_TABLES + A_LOT, "a vCPU's table takes too much");
+	TEST_ASSERT(report_gain("both VMs closed", start) < A_LOT, "a vCPU leaves something behind");
 }
 
-static const struct memcg_case failed_cases[] = {
-	{ "a vCPU that can't be created leaves no table behind" },
-};
-
-/* The file descriptor is the last thing that the creation of a vCPU needs. */
-static void test_failed(const void *row)
+/* A vCPU that can't be created leaves no table behind.  A file descriptor is the last that it needs. */
+TEST_F_TIMEOUT(memcg, failed_vcpus, CASE_TIMEOUT_S)
 {
 	struct rlimit limit = { };
 	long before, gain;
@@ -240,30 +229,21 @@ static void test_failed(const void *row)
 	limit.rlim_cur = 0;
 	setrlimit(RLIMIT_NOFILE, &limit);
 	for (i = 0; i < NR_VCPUS; i++)
-		EXPECT_ERRNO("KVM_CREATE_VCPU", ioctl(vm, KVM_CREATE_VCPU, i) < 0 ? errno : 0,
-			     EMFILE);
+		assert_errno("KVM_CREATE_VCPU", ioctl(vm, KVM_CREATE_VCPU, i), EMFILE);
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
 	gain = report_gain("vCPUs that failed", before);
-	EXPECT(gain < A_LOT, "failed creations leave something behind");
+	TEST_ASSERT(gain < A_LOT, "failed creations leave something behind");
 	close(vm);
 }
 
-static const struct case_set case_sets[] = {
-	{ test_vms, vm_cases, sizeof(vm_cases[0]), ARRAY_SIZE(vm_cases) },
-	{ test_vcpus, vcpu_cases, sizeof(vcpu_cases[0]), ARRAY_SIZE(vcpu_cases) },
-	{ test_failed, failed_cases, sizeof(failed_cases[0]), ARRAY_SIZE(failed_cases) },
-};
-
-int main(void)
+int main(int argc, char *argv[])
 {
-	setlinebuf(stdout);
 	TEST_REQUIRE(kvm_has_cap(KVM_CAP_VM_CPUID));
 	__TEST_REQUIRE(create_cgroup(), "no cgroup2 with memory control in " CGROUP_ROOT);
 
 	kvm_fd = open(KVM_DEV_PATH, O_RDWR | O_CLOEXEC);
 	TEST_ASSERT(kvm_fd >= 0, "Cannot open %s", KVM_DEV_PATH);
 
-	ksft_print_header();
-	run_cases(case_sets, ARRAY_SIZE(case_sets), NULL);
+	return test_harness_run(argc, argv);
 }
