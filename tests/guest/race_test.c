@@ -26,7 +26,7 @@
 #define MAX_THREADS		256
 #define GROUP_THREADS		4
 /* A thread's operations on a VM, before and after it may create vCPUs. */
-#define MAX_OPS_WITHOUT_VCPU	100
+#define MAX_OPS_WITHOUT_VCPU	400
 #define MAX_OPS_WITH_VCPUS	24
 
 /* More than the largest table. */
@@ -423,6 +423,7 @@ struct queued_ioctl {
 	int fd, ret, error;
 	unsigned long cmd;
 	void *arg;
+	atomic_bool is_done;
 };
 
 static void *run_queued_ioctl(void *arg)
@@ -431,6 +432,7 @@ static void *run_queued_ioctl(void *arg)
 
 	q->ret = ioctl(q->fd, q->cmd, q->arg);
 	q->error = q->ret < 0 ? errno : 0;
+	q->is_done = true;
 	return NULL;
 }
 
@@ -482,9 +484,10 @@ static void release(struct stalled_get *s)
 }
 
 /*
- * A creation, a get and a set queue up behind a get that is stalled.  The creation
- * begins; it ends only after the second get, which keeps it from that, and after the
- * set, which waits since before.  So the set comes in the midst of the creation.
+ * A creation, a get and a set queue up behind a get that is stalled.  Where a creation
+ * lets go of the VM's lock, as in older kernels, it begins, and ends only after the second get,
+ * which keeps it from that, and after the set, which waits since before.  So the set
+ * comes in the midst of the creation.
  */
 static void test_set_in_creation(void)
 {
@@ -508,6 +511,7 @@ static void test_set_in_creation(void)
 		queue_ioctl(&create, vm, KVM_CREATE_VCPU, (void *)1ul);
 		queue_stalled_get(&second, vm);
 		queue_ioctl(&set, vm, KVM_VM_SET_CPUID, g.inputs[after]);
+		check(WHOLE_TABLE, !set.is_done, "a set doesn't wait for a get");
 		release(&first);
 		release(&second);
 		pthread_join(first.get.thread, NULL);
@@ -531,6 +535,7 @@ static void test_set_in_creation(void)
 			break;
 	}
 	ksft_test_result(!is_broken && set.error == EBUSY && table == before, "%s\n", name);
+	is_broken = false;
 }
 
 int main(int argc, char *argv[])
