@@ -34,7 +34,7 @@ test-all: ## make test, and longer tests
 	@tests/run --all
 
 test-vmms: ## the tests of the VMMs in vmm/ alone
-	@tests/run qemu
+	@tests/run qemu rust-vmm
 
 test-intel-full: ## KVM's whole suite on emulated Intel, in a Bochs built for it (half an hour)
 	@tests/bochs
