@@ -89,7 +89,7 @@ enum rule {
 	LEVEL,		/* the highest leaf or subleaf: the same; fits on any host */
 	GONE,		/* what a CPU no longer has: what either lacks */
 	FIRST,		/* topology, caches, names, clocks: anything will do */
-	SAME,		/* has to be the same */
+	SAME,		/* has to be the same, if the leaf is not all zeros */
 };
 
 #define ANY	UINT32_MAX
@@ -223,10 +223,17 @@ static struct field field_of(const struct kvm_cpuid_entry2 *e, enum reg reg, uin
 	return f;
 }
 
+/* As a leaf is that a CPU has no use for. */
+static bool is_zero(const struct kvm_cpuid_entry2 *e)
+{
+	return !(e->eax | e->ebx | e->ecx | e->edx);
+}
+
 /* Merge the fields of @host into @e; false if they are not the same and have to be. */
 static bool merge_entry(struct kvm_cpuid2 *cpuid, struct kvm_cpuid_entry2 *e,
 			const struct kvm_cpuid_entry2 *host, enum reg *reg)
 {
+	bool unused = is_zero(e) || is_zero(host);
 	uint32_t left, mask, mine, theirs, value;
 	enum rule rule;
 
@@ -249,7 +256,9 @@ static bool merge_entry(struct kvm_cpuid2 *cpuid, struct kvm_cpuid_entry2 *e,
 				value = mine | theirs;
 				break;
 			case SAME:
-				if (mine != theirs)
+				if (unused)
+					value = 0;
+				else if (mine != theirs)
 					return false;
 				break;
 			case FIRST:
@@ -377,7 +386,7 @@ int fits(const struct table *t, const struct table *host, bool json)
 				have = entry_value(h, reg) & mask;
 				if (rule == BITS ? !(want & ~have) :
 				    rule == LEAST ? want <= have :
-				    rule == SAME ? !h || want == have : true)
+				    rule == SAME ? !h || is_zero(e) || want == have : true)
 					continue;
 
 				f = field_of(e, reg, mask);
