@@ -569,7 +569,192 @@ static void read_strace(struct tables *all, struct reader *r)
 	free(log.pending);
 }
 
-/* --- both */
+/* --- JSON: Firecracker's CPU templates, and what --json prints */
+
+enum { HAS_LEAF = 1 << NR_REGS, HAS_ALL = HAS_LEAF | (HAS_LEAF - 1) };
+
+#define MAX_STRING	80		/* longer ones are none of ours */
+
+struct json {
+	const struct reader *r;
+	struct table table;
+	struct kvm_cpuid_entry2 e;
+	unsigned int has;		/* what @e has: registers, as bits, and HAS_LEAF */
+	bool flags;			/* the table says which entries go by the subleaf */
+	unsigned int depth;
+	char key[MAX_STRING];
+	enum reg reg;			/* which one a bitmap is for; NR_REGS: for none */
+	char bitmap[MAX_STRING];
+};
+
+static void __attribute__((noreturn)) die_json(const struct reader *r)
+{
+	die(STATUS_USAGE, "%s:%u: not JSON of Firecracker's or of this program's: %s",
+	    r->name, r->line, excerpt(r));
+}
+
+static enum reg find_reg(const char *name)
+{
+	enum reg reg;
+
+	for (reg = EAX; reg < NR_REGS && strcmp(name, reg_names[reg]); reg++)
+		;
+	return reg;
+}
+
+static void finish_table(struct tables *all, struct json *j)
+{
+	if (!j->table.cpuid->nent)
+		return;
+	if (!j->flags)
+		set_flags(j->table.cpuid);
+	tables_add(all, &j->table, j->r->line);
+	table_init(&j->table, j->r->name);
+}
+
+static void json_value(struct tables *all, struct json *j, const char *text)
+{
+	enum reg reg = find_reg(j->key);
+	uint32_t cpu, *number = NULL;
+	const char *end;
+
+	if (reg < NR_REGS) {
+		number = entry_reg(&j->e, reg);
+		j->has |= 1u << reg;
+	} else if (!strcmp(j->key, "leaf")) {
+		number = &j->e.function;
+		j->has |= HAS_LEAF;
+	} else if (!strcmp(j->key, "subleaf")) {
+		number = &j->e.index;
+	} else if (!strcmp(j->key, "flags")) {
+		number = &j->e.flags;
+		j->flags = true;
+	} else if (!strcmp(j->key, "cpu")) {
+		finish_table(all, j);
+		number = &cpu;
+	} else if (!strcmp(j->key, "register")) {
+		j->reg = find_reg(text);
+		if (j->reg == NR_REGS)
+			die_json(j->r);
+	} else if (!strcmp(j->key, "bitmap")) {
+		strcpy(j->bitmap, text);
+	}
+
+	if (!number)
+		return;
+	end = parse_u32(text, "", 0, number);
+	if (!end || *end)
+		die_json(j->r);
+	if (number == &cpu)
+		j->table.cpu = cpu;
+}
+
+/* "0b0110_...", with an x for a bit that the host decides. */
+static void json_bitmap(struct json *j)
+{
+	const char *s = j->bitmap;
+	unsigned int bits = 0;
+	uint32_t value = 0;
+
+	if (strncmp(s, "0b", 2))
+		die_json(j->r);
+	for (s += 2; *s; s++) {
+		if (*s == '_')
+			continue;
+		if (*s == 'x')
+			die(STATUS_USAGE, "%s:%u: a bit that the host decides: this is no table; use one that cpu-template-helper dumps",
+			    j->r->name, j->r->line);
+		if (*s != '0' && *s != '1')
+			die_json(j->r);
+		value = value << 1 | (*s == '1');
+		bits++;
+	}
+	if (bits != 32)
+		die_json(j->r);
+	*entry_reg(&j->e, j->reg) = value;
+	j->has |= 1u << j->reg;
+	j->reg = NR_REGS;
+}
+
+/* The end of an object: a register of an entry, an entry, or none of ours. */
+static void json_object(struct json *j)
+{
+	if (j->reg < NR_REGS) {
+		json_bitmap(j);
+	} else if (j->has & HAS_LEAF) {
+		if (j->has != HAS_ALL)
+			die(STATUS_USAGE, "%s:%u: leaf 0x%x has not all of its registers: this is no table",
+			    j->r->name, j->r->line, j->e.function);
+		table_add(&j->table, &j->e, j->r->line);
+		memset(&j->e, 0, sizeof(j->e));
+		j->has = 0;
+	}
+	*j->bitmap = '\0';
+}
+
+/* A string, a number or a word. Return what follows. */
+static const char *json_text(const struct json *j, const char *s, char *text)
+{
+	bool string = *s == '"';
+	size_t len = string ? strcspn(++s, "\"\\") : strcspn(s, ",:[]{}\" \t");
+
+	snprintf(text, MAX_STRING, "%.*s", (int)len, s);
+	s += len;
+	if (!string) {
+		if (*text != '-' && !isdigit((unsigned char)*text) && strcmp(text, "null") &&
+		    strcmp(text, "true") && strcmp(text, "false"))
+			die_json(j->r);
+		return s;
+	}
+
+	for (; *s == '\\' && s[1]; s += strcspn(s, "\"\\"))
+		s += 2;
+	if (*s != '"')
+		die_json(j->r);
+	return s + 1;
+}
+
+/* Read on from the line that is in @r. Strings have no line breaks. */
+static void read_json(struct tables *all, struct reader *r)
+{
+	struct json j = { .r = r, .reg = NR_REGS };
+	char text[MAX_STRING];
+	const char *s;
+
+	table_init(&j.table, r->name);
+	do {
+		if (r->bad)
+			die(STATUS_USAGE, "%s:%u: line too long, or not text", r->name, r->line);
+
+		for (s = skip_blanks(r->buf); *s; s = skip_blanks(s)) {
+			if (strchr("{[", *s)) {
+				j.depth++;
+				s++;
+			} else if (strchr("}]", *s)) {
+				if (!j.depth--)
+					die_json(r);
+				if (*s++ == '}')
+					json_object(&j);
+			} else if (*s == ',') {
+				s++;
+			} else {
+				s = skip_blanks(json_text(&j, s, text));
+				if (*s == ':') {
+					strcpy(j.key, text);
+					s++;
+				} else {
+					json_value(all, &j, text);
+				}
+			}
+		}
+	} while (read_line(r));
+
+	if (j.depth)
+		die(STATUS_USAGE, "%s:%u: the file ends within an object", r->name, r->line);
+	finish_table(all, &j);
+}
+
+/* --- all of them */
 
 static bool is_strace(const char *s)
 {
@@ -593,7 +778,9 @@ void tables_read(struct tables *all, const char *path)
 	do {
 		more = read_line(&r);
 	} while (more && !r.bad && (!*skip_blanks(r.buf) || *skip_blanks(r.buf) == '#'));
-	if (more && is_strace(r.buf))
+	if (more && *skip_blanks(r.buf) == '{')
+		read_json(all, &r);
+	else if (more && is_strace(r.buf))
 		read_strace(all, &r);
 	else if (more)
 		read_text(all, &r);

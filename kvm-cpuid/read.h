@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Read CPUID tables from text in one of two forms: what "cpuid -r" prints and
+ * Read CPUID tables from text in one of these forms: what "cpuid -r" prints and
  * "cpuid -f" reads (package cpuid),
  *
  *	CPU 0:
  *	   0x00000000 0x00: eax=0x0000000d ebx=0x68747541 ecx=0x444d4163 edx=0x69746e65
  *
- * and a log of a VMM's KVM_SET_CPUID2 by "strace -f -v -e trace=ioctl".
+ * a log of a VMM's KVM_SET_CPUID2 by "strace -f -v -e trace=ioctl", and JSON: CPU
+ * templates of Firecracker's, and what cpuid_print() prints.
  */
 #ifndef READ_H
 #define READ_H
@@ -30,7 +31,7 @@ struct tables {
  * Add the tables of all CPUs in the file @path, "-" for stdin, to @all. Nothing
  * is judged that is the kernel's to judge: a table may be too large, or have an
  * entry twice. Dies with STATUS_USAGE if the file cannot be read, has no
- * entries, or has a line that is not of this form.
+ * entries, or has a line that is not of its form.
  */
 void tables_read(struct tables *all, const char *path);
 
