@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154,SC2034 # vm/run sets and reads what is shared
 #
 # All that vm/run knows about Bochs, which emulates Intel's VMX; sourced by it.  The
-# functions are those of vm/qemu.sh, which says what they do.
+# functions are those of vm/machine-qemu.sh, which says what they do.
 
 # BOCHS is another one than the package's, like vm/bochs/build's.
 bochs=${BOCHS:-bochs}
