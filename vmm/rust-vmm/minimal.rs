@@ -29,8 +29,7 @@ const CODE_BYTES: [u8; 12] = [
 /// Probe. While the capability's number is provisional, it may be that of something else one
 /// day, so have the ioctl answer, too: no other says ENOENT to this.
 fn has_vm_cpuid(vm: &VmFd) -> bool {
-    vm.check_extension(Cap::VmCpuid)
-        && vm.get_cpuid(0).is_err_and(|e| e.errno() == libc::ENOENT)
+    vm.check_extension(Cap::VmCpuid) && vm.get_cpuid(0).is_err_and(|e| e.errno() == libc::ENOENT)
 }
 
 /// Set the table, once, before the first vCPU. If KVM refuses it, say why; the VM and the
@@ -93,7 +92,9 @@ fn run(vcpu: &mut VcpuFd) -> Result<u32> {
     let mut regs = vcpu.get_regs()?;
     (regs.rip, regs.rflags) = (CODE as u64, 2);
     vcpu.set_regs(&regs)?;
-    vcpu.set_mp_state(kvm_mp_state { mp_state: KVM_MP_STATE_RUNNABLE })?;
+    vcpu.set_mp_state(kvm_mp_state {
+        mp_state: KVM_MP_STATE_RUNNABLE,
+    })?;
     match vcpu.run()? {
         VcpuExit::Hlt => Ok(vcpu.get_regs()?.rdx as u32),
         other => Err(format!("KVM_RUN: {other:?}, not HLT").into()),
@@ -120,7 +121,11 @@ fn main() -> Result<()> {
     cpuid.as_mut_slice()[0].padding[0] = std::env::args().any(|arg| arg == "refuse").into();
 
     let one_table = has_vm_cpuid(&vm) && set_vm_cpuid(&vm, &mut cpuid);
-    let by = if one_table { "the VM's table" } else { "a table of its own" };
+    let by = if one_table {
+        "the VM's table"
+    } else {
+        "a table of its own"
+    };
 
     let mut ok = true;
     for id in IDS {
@@ -132,5 +137,9 @@ fn main() -> Result<()> {
         println!("vCPU {id}: CPUID says x2APIC ID {seen}, by {by}");
         ok &= seen == id;
     }
-    if ok { Ok(()) } else { Err("a vCPU saw another ID".into()) }
+    if ok {
+        Ok(())
+    } else {
+        Err("a vCPU saw another ID".into())
+    }
 }
