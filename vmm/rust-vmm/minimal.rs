@@ -57,7 +57,7 @@ fn set_vcpu_cpuid(vcpu: &VcpuFd, cpuid: &CpuId, id: u32) -> Result<()> {
     let mut copy = cpuid.clone();
     for e in copy.as_mut_slice() {
         match e.function {
-            0x1 => e.ebx = e.ebx & 0xff_ffff | id << 24,
+            0x1 => e.ebx = e.ebx & 0xff_ffff | (id << 24),
             0xb | 0x1f => e.edx = id,
             0x8000_001e => e.eax = id,
             _ => (),
@@ -77,7 +77,7 @@ fn model(kvm: &Kvm) -> Result<CpuId> {
             flags: KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
             eax: [1, 3][level as usize], // bits of the ID to shift out
             ebx: [2, 8][level as usize], // CPUs
-            ecx: level | (level + 1) << 8,
+            ecx: level | ((level + 1) << 8),
             ..Default::default()
         })?;
     }
