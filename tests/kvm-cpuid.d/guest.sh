@@ -9,7 +9,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck disable=SC1091
 . "$here/tap.sh"
 dir=$(mktemp -d) && cd "$dir" || exit 1
-cp "$here"/*.txt "$here/qemu.log" .
+cp "$here"/*.txt "$here"/*.log .
 ids=0,1,4,300
 
 entry() # LEAF SUBLEAF [EAX]
