@@ -26,7 +26,7 @@
 #define MAX_THREADS		256
 #define GROUP_THREADS		4
 /* A thread's operations on a VM, before and after it may create vCPUs. */
-#define MAX_OPS_WITHOUT_VCPU	400
+#define MAX_OPS_WITHOUT_VCPU	200
 #define MAX_OPS_WITH_VCPUS	24
 
 /* More than the largest table. */
