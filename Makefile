@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
 # The one entry point.  make help lists what there is.
 
 export K VARIANT VENDOR KERNEL_SRC QEMU_SRC

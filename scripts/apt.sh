@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # what is set here is used where this is sourced
 #

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # what is set here is used where this is sourced
 #
@@ -36,6 +38,13 @@ on_exit() {
 trap on_exit EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
+
+# --help prints the comment that a script begins with.
+case ${1:-} in
+-h | --help)
+	sed -n '4,/^$/{/^# shellcheck/d; s/^# \{0,1\}//p}' "$0"
+	exit ;;
+esac
 
 say() { printf '%s: %s\n' "$me" "$*" >&2; }
 die() { say "$@"; exit 1; }

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
 # shellcheck shell=bash disable=SC2034,SC2154 # what is set here is used where this is sourced
 #
 # Reads tests/suites.  Sourced after scripts/lib.sh, by tests/run and tests/suite.

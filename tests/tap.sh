@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
 # shellcheck shell=bash
 #
 # Cases of a test script, as TAP; sourced after scripts/lib.sh.

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
 # shellcheck shell=bash disable=SC2154 # scripts/lib.sh sets what is used here
 #
 # Shared by vm/kernel and vm/selftests: how a build is named, cached and run.  Sourced

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
 # shellcheck shell=bash disable=SC2154,SC2034 # vm/run sets and reads what is shared
 #
 # All that vm/run knows about Bochs, which emulates Intel's VMX; sourced by it.  The

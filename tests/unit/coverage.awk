@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
 # What gcov -b says of cpuid_vm.c: two sums, and each gap.  The same source
 # may come from several programs: what any of them reaches is reached.
 

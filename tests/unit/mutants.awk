@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
 # Print the mutants of a C file, one a line: the line's number, a tab, the new line.
 # Each differs from the file by one operator, constant, register, condition or statement.
 

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
 # Join the TAP of several builds into one, with the build's name in each case.
 # A build that dies before its plan is a case that failed.
 
