@@ -224,16 +224,16 @@ static void op_get_size(struct thread *t)
 	check_seen(t->group, i, "KVM_VM_GET_CPUID's size");
 }
 
-static void op_read_debugfs(struct thread *t)
+/* Which table debugfs shows, or -1 if it has no file: there is none before the first set. */
+static int read_debugfs(struct thread *t)
 {
 	FILE *f = fopen(t->group->debugfs, "re");
 	struct kvm_cpuid2 *seen = make_room(t->buffer);
 	struct kvm_cpuid_entry2 *e = seen->entries;
 	char line[128];
 
-	/* There is none before the first set. */
 	if (!f)
-		return;
+		return -1;
 	while (fgets(line, sizeof(line), f) && e < &seen->entries[CPUID_MAX_ENTRIES]) {
 		if (sscanf(line, " %x %x: eax=%x ebx=%x ecx=%x edx=%x", &e->function, &e->index,
 			   &e->eax, &e->ebx, &e->ecx, &e->edx) != 6)
@@ -242,7 +242,15 @@ static void op_read_debugfs(struct thread *t)
 	}
 	fclose(f);
 	seen->nent = e - seen->entries;
-	check_seen(t->group, identify(t->group, seen), "debugfs");
+	return identify(t->group, seen);
+}
+
+static void op_read_debugfs(struct thread *t)
+{
+	int table = read_debugfs(t);
+
+	if (table >= 0)
+		check_seen(t->group, table, "debugfs");
 }
 
 /* A vCPU has its IDs in 0xb and so on. */
@@ -330,6 +338,8 @@ static void check_vm(struct group *g)
 		}
 	}
 	check(LAST_SET, is_set ? is_last : !table, "table %d", table);
+	i = read_debugfs(first);
+	check(LAST_SET, i == table || (i < 0 && !table), "debugfs has table %d, not %d", i, table);
 
 	/* What a vCPU gets that is created now, maybe the first. */
 	i = ioctl(g->vm, KVM_CREATE_VCPU, 100ul);
