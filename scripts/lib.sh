@@ -173,6 +173,7 @@ step() {
 		# With several compilers at work, the error is not at the end.
 		grep -m 1 ' error: ' "$log" >&2 || :
 		tail -n 5 "$log" >&2
+		! grep -q 'No space left on device' "$log" || say "$what: the disk is full; free some space, then try again"
 		return 1 ;;
 	esac
 }
