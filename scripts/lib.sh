@@ -211,6 +211,12 @@ stock_kernel() {
 		END { exit !found }' "$top/dkms/kernels"
 }
 
+# write_table NAME TABLE FILE - put the file TABLE between FILE's lines <!-- NAME --> and <!-- end -->
+write_table() {
+	grep -qx "<!-- $1 -->" "$3" || die "${3#"$top"/} has no line <!-- $1 -->"
+	sed -i -e "/^<!-- $1 -->\$/,/^<!-- end -->\$/{//!d}" -e "/^<!-- $1 -->\$/r $2" "$3"
+}
+
 # patch_key - names what is done to the source, apart from the new files
 patch_key() {
 	[[ $VARIANT != stock ]] || { echo none; return; }
