@@ -116,6 +116,30 @@ static int change_hv_invtsc(struct kvm_vcpu *vcpu, u64 bit, bool on)
 	return _vcpu_set_msr(vcpu, HV_X64_MSR_TSC_INVARIANT_CONTROL, on ? bit : 0);
 }
 
+/* KVM describes the TSC in Xen's leaves, when it next updates the guest's clock. */
+static int change_xen(struct kvm_vcpu *vcpu, u64 msr, bool on)
+{
+	struct kvm_xen_hvm_config config = { .msr = on ? msr : 0 };
+	struct kvm_clock_data clock = {};
+
+	return __vm_ioctl(vcpu->vm, KVM_XEN_HVM_CONFIG, &config) ?:
+	       __vm_ioctl(vcpu->vm, KVM_SET_CLOCK, &clock);
+}
+
+static struct kvm_cpuid2 *xen_table(void)
+{
+	struct kvm_cpuid_entry2 e = { .function = 0x40000100, .eax = 0x40000104 };
+	struct kvm_cpuid2 *t = topology_table();
+
+	memcpy(&e.ebx, "XenVMMXenVMM", 12);
+	cpuid_put(t, e);
+	for (e.index = 1; e.index < 3; e.index++)
+		cpuid_put(t, (struct kvm_cpuid_entry2) {
+			.function = 0x40000103, .index = e.index,
+			.flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX });
+	return t;
+}
+
 static struct kvm_cpuid2 *hv_invtsc_table(void)
 {
 	struct kvm_cpuid2 *t = hyperv_table();
@@ -143,6 +167,7 @@ STATE(xss, topology_table, change_xss);
 STATE(mwait, topology_table, change_mwait, MSR_IA32_MISC_ENABLE_MWAIT);
 STATE(tsx_ctrl, topology_table, change_tsx_ctrl, TSX_CTRL_CPUID_CLEAR);
 STATE(hv_invtsc, hv_invtsc_table, change_hv_invtsc, HV_INVARIANT_TSC_EXPOSED);
+STATE(xen_tsc, xen_table, change_xen, 0x40000200);
 
 TEST_F_TIMEOUT(state, same_view, CASE_TIMEOUT_S)
 {
