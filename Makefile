@@ -36,7 +36,7 @@ test-all: ## make test, and longer tests
 	@tests/run --all
 
 test-vmms: ## the tests of the VMMs in vmm/ alone
-	@tests/run qemu rust-vmm
+	@tests/run qemu rust-vmm kvmtool
 
 test-intel-full: ## KVM's whole suite on emulated Intel, in a Bochs built for it (half an hour)
 	@tests/bochs

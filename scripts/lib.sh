@@ -68,8 +68,8 @@ select_kernel() {
 	own_src=KERNEL_SRC src_kind='kernel tree' mark=Kbuild
 	select_variant linux
 	case $CONFIG in
-	'' | debug | kcsan | gdb) bzimage=$build/bzImage${CONFIG:+-$CONFIG} ;;
-	*) die "unknown CONFIG '$CONFIG'; it can be: debug kcsan gdb" ;;
+	'' | debug | kcsan | gdb | vmm) bzimage=$build/bzImage${CONFIG:+-$CONFIG} ;;
+	*) die "unknown CONFIG '$CONFIG'; it can be: debug kcsan gdb vmm" ;;
 	esac
 }
 
