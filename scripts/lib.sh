@@ -55,34 +55,31 @@ die() { say "$@"; exit 1; }
 # supported_series - what K can be, the newest first
 supported_series() { (cd "$top/linux/patches" && printf '%s\n' */ | tr -d / | sort -rV); }
 
-# select_kernel - check K, VARIANT and CONFIG, and set what depends on them
+# select_kernel - check what the user chose, default what they did not, and set
+#   patches  the folder with BASE and the patches of series K
+#   build    the folder of what is built
+#   tree     the source tree in it
+#   src      the tree to use instead of the distribution's source, or empty
 select_kernel() {
-	K=${K:-$("$top/scripts/available" --newest)}
-	CONFIG=${CONFIG:-}
-	export CONFIG
-	ours=$top/linux
-	patches=$ours/patches/$K
+	K=${K:-$("$top/scripts/available" --newest)} CONFIG=${CONFIG:-}
+	patches=$top/linux/patches/$K
 	[[ $K =~ ^[0-9]+\.[0-9]+$ && -f $patches/BASE ]] ||
 		die "no patches for kernel series '$K'; K can be:" \
 		    "$(supported_series | tr '\n' ' ')"
-	own_src=KERNEL_SRC src_kind='kernel tree' mark=Kbuild
-	select_variant linux
-	case $CONFIG in
-	'' | debug | kcsan | gdb | vmm) bzimage=$build/bzImage${CONFIG:+-$CONFIG} ;;
-	*) die "unknown CONFIG '$CONFIG'; it can be: debug kcsan gdb vmm" ;;
-	esac
+	[[ $CONFIG =~ ^(debug|kcsan|gdb|vmm)?$ ]] || die "unknown CONFIG '$CONFIG'; it can be: debug kcsan gdb vmm"
+	export CONFIG
+	select_variant linux 'kernel tree' Kbuild KERNEL_SRC
 }
 
-# select_source - the same, where K may also be qemu
+# select_source - the same, but K may also be qemu
 select_source() {
 	[[ ${K:-} == qemu ]] || { select_kernel; return; }
-	ours=$top/vmm/qemu
-	patches=$ours/patches
-	own_src=QEMU_SRC src_kind='QEMU tree' mark=qemu-options.hx
-	select_variant qemu
+	patches=$top/vmm/qemu/patches
+	select_variant qemu 'QEMU tree' qemu-options.hx QEMU_SRC
 }
 
-# select_variant NAME - what both have in common
+# select_variant NAME WHAT FILE VARIABLE - what both have in common: VARIABLE may name a tree,
+# which is WHAT if it has FILE
 select_variant() {
 	VARIANT=${VARIANT:-patched}
 	[[ $VARIANT == patched || $VARIANT == stock ]] ||
@@ -90,14 +87,12 @@ select_variant() {
 	export K VARIANT
 	build=$top/build/$K/$VARIANT
 	tree=$build/$1
-	src=${!own_src:-}
-	patch_files=()
-	[[ $VARIANT == stock ]] || mapfile -t patch_files < <(find "$patches" -name '*.patch' | sort)
-
-	package='' source='' suites='' version='' sha256=''
-	# shellcheck source=linux/patches/7.3/BASE
-	. "$patches/BASE"
+	src=${!4:-}
+	[[ -z $src || -f $src/$3 ]] || die "$4=$src is no $2"
 }
+
+# patch_files - the patches that the tree has, in their order
+patch_files() { [[ $VARIANT == stock ]] || find "$patches" -name '*.patch' | sort; }
 
 # make_dir DIR - with its parents, in build/ or in the cache
 make_dir() {
@@ -181,7 +176,10 @@ step() {
 # source_key - names the pristine source, without unpacking it
 # Run after scripts/fetch: the archive may have had another version than BASE's.
 source_key() {
+	local package source suites version sha256
 	if [[ -z $src ]]; then
+		# shellcheck source=linux/patches/7.3/BASE
+		. "$patches/BASE"
 		cat "$cache/deb/$sha256/sha256"
 	elif git -C "$src" rev-parse -q --verify 'HEAD^{tree}' 2>/dev/null; then
 		:
@@ -195,7 +193,7 @@ source_key() {
 new_files() {
 	local selftests=(-path ./tools -o)
 	[[ ${K:-} != "$(supported_series | head -n 1)" ]] || selftests=()
-	(cd "$ours" && find . \( "${selftests[@]}" -path ./patches \) -prune -o \
+	(cd "${patches%/patches*}" && find . \( "${selftests[@]}" -path ./patches \) -prune -o \
 		-type f ! -name '.*' ! -name '*~' -printf '%P\n' | sort)
 }
 

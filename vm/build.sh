@@ -26,11 +26,7 @@ get_source() {
 	       KBUILD_BUILD_TIMESTAMP='1970-01-01 00:00:00 +0000' KBUILD_BUILD_VERSION=1 \
 	       KBUILD_BUILD_USER=kvm KBUILD_BUILD_HOST=kvm
 	"$top/scripts/deps" build
-	if [[ -n ${KERNEL_SRC:-} ]]; then
-		[[ -f $KERNEL_SRC/Kbuild ]] || die "KERNEL_SRC=$KERNEL_SRC is no kernel tree"
-	else
-		"$top/scripts/fetch" >/dev/null
-	fi
+	[[ -n $src ]] || "$top/scripts/fetch" >/dev/null
 }
 
 # ready_tree STORE - make the tree that a build needs; returns 1 if the build needs
