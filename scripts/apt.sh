@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # shellcheck shell=bash
-# shellcheck disable=SC2034 # what is set here is used where this is sourced
+# shellcheck disable=SC2034,SC2154 # what is set here is used where this is sourced, and lib.sh sets $scratch
 #
 # Packages of a suite that this machine is not set up for, without touching its
 # configuration.  Sourced, after lib.sh.
@@ -88,26 +88,20 @@ private_apt() {
 		{ say "cannot read $suites from $uri; is there a network?"; return 1; }
 }
 
-# unpack_packages STORE SUITE PACKAGE... - packages of SUITE, unpacked into STORE, which
-# is in the cache; nothing is installed.  Does nothing if STORE is there already.
+# unpack_packages NAME SUITE PACKAGE... - set store to a folder of the cache that has packages of
+# SUITE, unpacked; nothing is installed
 unpack_packages() {
-	local store=$1 suite=$2 tmp deb
+	local suite=$2 deb
+	! in_cache "tools/$1" || return 0
 	shift 2
-	[[ ! -d $store ]] || return 0
-	lock "$store"
-	[[ ! -d $store ]] || return 0
-	tmp=$(mktemp -d "$store.XXXXXX")
-	leftovers+=("$tmp")
-	mkdir "$tmp/root" "$tmp/deb"
-	private_apt "$tmp" "$suite" || die "cannot get $1 from $suite; install it, or try again"
-	step "get-$1" "get $1" 300 env -C "$tmp/deb" apt-get "${apt[@]}" download "$@" ||
+	private_apt "$scratch" "$suite" || die "cannot get $1 from $suite; install it, or try again"
+	mkdir "$scratch/root" "$scratch/deb"
+	step "get-$1" "get $1" 300 env -C "$scratch/deb" apt-get "${apt[@]}" download "$@" ||
 		die "cannot get $1 from $suite; install it, or try again"
-	for deb in "$tmp"/deb/*.deb; do
-		dpkg-deb -x "$deb" "$tmp/root"
+	for deb in "$scratch"/deb/*.deb; do
+		dpkg-deb -x "$deb" "$scratch/root"
 	done
-	mv "$tmp/root" "$store"
-	# Here, as this may be in a subshell, whose end removes nothing.
-	rm -rf "$tmp"
+	keep "$scratch/root" 8
 }
 
 # unpacked_command STORE PROGRAM - sets command to what runs a program of these packages

@@ -26,14 +26,15 @@ cache=$HOME/.cache
 [[ ${XDG_CACHE_HOME:-} != /* ]] || cache=$XDG_CACHE_HOME
 cache=$cache/kvm-vm-cpuid
 log_dir=$top/build/log
+export CCACHE_DIR=$cache/ccache CCACHE_MAXSIZE=3G
 
 # Whatever ends this script, nothing half-done stays behind.  What runs may still write
 # there until it has ended, which the timeout that it runs under sees to.
-child='' leftovers=()
+child='' scratch='' store_fd='' leftovers=()
 on_exit() {
 	trap '' INT TERM
 	[[ -z $child ]] || ! kill "$child" 2>/dev/null || wait "$child" || :
-	[[ ${#leftovers[@]} -eq 0 ]] || rm -rf "${leftovers[@]}"
+	rm -rf "$scratch" "${leftovers[@]}"
 }
 trap on_exit EXIT
 trap 'exit 130' INT
@@ -102,14 +103,40 @@ make_dir() {
 		die "cannot write to $1${why:+ (${why##*: })}; use a checkout and a cache (XDG_CACHE_HOME) that you may write to"
 }
 
-# lock NAME - one process at a time from here on, until this script ends
+# lock NAME - one process at a time from here on, until this script ends or closes $lock_fd
 lock() {
-	local fd
 	make_dir "${1%/*}"
-	exec {fd}>"$1.lock"
-	flock -n "$fd" && return
+	exec {lock_fd}>"$1.lock"
+	flock -n "$lock_fd" && return
 	say "waiting for another run that holds $1.lock"
-	flock -w 3600 "$fd" || die "still locked after an hour; end the other run, then try again"
+	flock -w 3600 "$lock_fd" || die "still locked after an hour; end the other run, then try again"
+}
+
+# in_cache KIND/NAME - set store to that path in the cache; fail if it is not there.  This script
+# must make it then, in the folder $scratch, and call keep; others that want it wait.
+in_cache() {
+	store=$cache/$1
+	[[ -e $store ]] || lock "$store"
+	if [[ -e $store ]]; then
+		touch "$store"
+	else
+		store_fd=$lock_fd scratch=$store.new
+		rm -rf "$scratch"
+		mkdir "$scratch"
+		return 1
+	fi
+}
+
+# keep PATH LIMIT - move PATH, below $scratch, to $store, and remove all of its kind but the
+# LIMIT that were used last, and the locks that failures have left
+keep() {
+	touch "$1"
+	mv -T "$1" "$store"
+	rm -rf "$scratch" "$store.lock"
+	[[ -z $store_fd ]] || exec {store_fd}>&-
+	scratch='' store_fd=''
+	find "${store%/*}" -mindepth 1 -maxdepth 1 \( -name '*.lock' -mtime +0 -delete -o ! -name '*.lock' -printf '%T@ %p\n' \) |
+		sort -rn | tail -n "+$(($2 + 1))" | cut -d' ' -f2 | xargs -r rm -rf
 }
 
 # need_space MIB DIR - fail before the disk is full, not after

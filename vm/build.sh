@@ -2,11 +2,11 @@
 #
 # shellcheck shell=bash disable=SC2154 # scripts/lib.sh sets what is used here
 #
-# Shared by vm/kernel and vm/selftests: how a build is named, cached and run.  Sourced
+# Shared by vm/kernel, vm/selftests and vm/qemu: how a build is named, cached and run.  Sourced
 # after scripts/lib.sh.
 
-# build_key FILE... - names everything that a build is made from: the source, the
-# patches, these files, and the compiler
+# build_key FILE... - a name for all that goes into a build: the source, the patches, these
+# files, and the compiler
 build_key() {
 	{
 		source_key
@@ -17,11 +17,10 @@ build_key() {
 	} | sha256sum | cut -d' ' -f1
 }
 
-# get_source - start a build: install packages, fetch the source, so that source_key knows
-# its name, and make equal source give equal objects, from the compiler cache, whoever
-# builds it, where and when
+# get_source - install packages, fetch the source, which source_key reads, and have the compiler
+# cache give the same objects for the same source, whoever builds it, wherever and whenever
 get_source() {
-	export CCACHE_DIR=$cache/ccache CCACHE_MAXSIZE=3G CCACHE_BASEDIR=$build CCACHE_NOHASHDIR=1 CCACHE_DEPEND=1 \
+	export CCACHE_BASEDIR=$build CCACHE_NOHASHDIR=1 CCACHE_DEPEND=1 \
 	       CCACHE_IGNOREOPTIONS='-fmacro-prefix-map=*' LOCALVERSION='' \
 	       KBUILD_BUILD_TIMESTAMP='1970-01-01 00:00:00 +0000' KBUILD_BUILD_VERSION=1 \
 	       KBUILD_BUILD_USER=kvm KBUILD_BUILD_HOST=kvm
@@ -29,27 +28,32 @@ get_source() {
 	[[ -n $src ]] || "$top/scripts/fetch" >/dev/null
 }
 
-# ready_tree STORE - make the tree that a build needs; returns 1 if the build needs
-# none, because STORE has what it would give.  A tree with work in it is built as it
-# is, and what comes out is kept nowhere else.
-ready_tree() {
+# start_build KIND/KEY MIB - lock $obj, make the tree, and the folder $scratch for what is built.
+# If the cache has that already, deliver it and exit.  A tree that has work in it is built as
+# it is, and the result is not kept, nor is one without a KEY.
+start_build() {
+	local state
+	lock "$obj"
+	mkdir -p "$build"
 	state=$("$top/scripts/tree" --state)
-	[[ $state == edited || ! -d $1 ]] || return 1
+	if [[ $state != edited && $1 != */ ]]; then
+		! in_cache "$1" || { deliver "$store"; exit; }
+	else
+		store='' scratch=$obj.new
+		rm -rf "$scratch"
+		mkdir "$scratch"
+	fi
 	"$top/scripts/tree" --keep || exit
 	[[ $state != edited ]] ||
-		say "build/$K/$VARIANT/linux has work in it that linux/patches/$K lacks; it is built as it is"
+		say "${tree#"$top"/} has work in it that ${patches#"$top"/} lacks; it is built as it is"
+	need_space "$2" "$build"
 }
 
-# keep DIR STORE - into the cache, for the next checkout; the first of two that do it wins
-keep() {
-	local new
-	[[ $state != edited && -n $2 ]] || return 0
-	mkdir -p "${2%/*}"
-	new=$(mktemp -d "$2.XXXXXX")
-	leftovers+=("$new")
-	cp -r "$1/." "$new"
-	mv -T "$new" "$2" 2>/dev/null || rm -rf "$new"
+# end_build LIMIT - deliver what is in $scratch; of its kind, LIMIT are kept
+end_build() {
+	deliver "$scratch"
+	[[ -z $store ]] || keep "$scratch" "$1"
 }
 
-# kernel_make ARG... - make, with every core and the compiler cache
+# kernel_make ARG... - make on every CPU, with the compiler cache
 kernel_make() { make CC='ccache gcc' HOSTCC='ccache gcc' -j"$(nproc)" "$@"; }
