@@ -16,8 +16,10 @@
 
 set -euo pipefail
 
-# The user's git settings and locale must not change what is built or written.
-export LC_ALL=C GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
+# The user's git settings, name and locale must not change what is built or written.
+export LC_ALL=C GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 \
+       GIT_AUTHOR_NAME=kvm-vm-cpuid GIT_AUTHOR_EMAIL=kvm-vm-cpuid@localhost \
+       GIT_COMMITTER_NAME=kvm-vm-cpuid GIT_COMMITTER_EMAIL=kvm-vm-cpuid@localhost
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 me=$(realpath -m --relative-to="$top" "$0")
