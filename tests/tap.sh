@@ -19,6 +19,18 @@ check() {
 	fi
 }
 
+# ends EXIT PATTERN COMMAND... - COMMAND ends with EXIT, and a line of what it prints matches
+# PATTERN (extended, a ! before it: no line does)
+ends() {
+	local want=$1 pattern=$2 rc=0 found=0 out
+	out=$("${@:3}" 2>&1 </dev/null) || rc=$?
+	! grep -qE -e "${pattern#!}" <<<"$out" || found=1
+	[[ $pattern != '!'* ]] || found=$((1 - found))
+	[[ $rc -ne $want || $found -eq 0 ]] || return 0
+	printf 'exit %s, expected %s with a line: %s; it printed:\n%s\n' "$rc" "$want" "$pattern" "$out"
+	return 1
+}
+
 # end_of_cases - the plan; false if a case failed, or there was none
 end_of_cases() {
 	echo "1..$count"
