@@ -96,7 +96,6 @@ kvm-cpuid: ## build the kvm-cpuid program
 	@mkdir -p build && flock -w 600 build/kvm-cpuid.lock $(MAKE) -s -C kvm-cpuid
 
 deb: ## build the Debian package of kvm-cpuid: build/deb
-	@scripts/deps deb
 	@kvm-cpuid/package
 
 dkms: ## build the Debian package of modules for stock kernels: build/dkms
