@@ -3,10 +3,10 @@
 #
 # KVM_VM_SET_CPUID in one page: demo.sh [TABLE]
 #
-# Runs kvm-cpuid from PATH on a kernel that has the ioctl; TABLE is one of the
-# examples, by default the one beside this script that is of this CPU's vendor.
-# What is printed is also checked: exit status 1 says that something is not as
-# the page tells it.
+# Run kvm-cpuid from PATH on a kernel that has the ioctl. TABLE is one of the
+# examples, by default the one beside this script from this CPU's vendor.
+# It also checks what it prints: exit status 1 says that something is not as
+# the page says.
 
 name=epyc.txt
 ! grep -q GenuineIntel /proc/cpuinfo || name=xeon.txt
@@ -17,9 +17,9 @@ trap 'rm -rf "$dir"' EXIT
 cp "$table" "$dir/$name" && cd "$dir" || exit 1
 failed=0
 
-# What is so in the examples: the APIC ID of the CPU that the table was read on,
-# how many entries it has, how many registers with the x2APIC ID and others that
-# differ between vCPUs, EBX of leaf 1 below the ID, the index of leaf 0x80000008
+# Facts about the examples: the APIC ID of the CPU that the table was read on,
+# the numbers of entries, of registers with the x2APIC ID, and of others that
+# differ between vCPUs; EBX of leaf 1 below the ID, the index of leaf 0x80000008
 # and its EAX, and the index of subleaf 1 of 0xb.
 case $name in
 epyc.txt)

@@ -3,11 +3,11 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154 # what is set here is used where this is sourced, and lib.sh sets $scratch
 #
-# Packages of a suite that this machine is not set up for, without touching its
-# configuration.  Sourced, after lib.sh.
+# Get packages of a suite that this machine is not set up for, and leave its configuration
+# alone.  Sourced, after lib.sh.
 
-# The machine's own entry for the archive: the first that has its own release.
-# Prints URI and, if there is one, keyring; reads both forms that apt knows.
+# own_source - the URI and, if there is one, the keyring of this machine's archive: the first
+# entry, in either of apt's formats, that has this machine's release
 own_source() {
 	local codename
 	codename=$(codename)
@@ -47,25 +47,24 @@ own_source() {
 	done | sed -n 1p
 }
 
-# archive_version PACKAGE - the newest version that the suites of private_apt have;
-# false if they have none
+# archive_version PACKAGE - the newest version in private_apt's suites; fail if they have none
 archive_version() {
 	local record
 	record=$(apt-cache "${apt[@]}" --no-all-versions show "$1" 2>/dev/null) &&
 		awk '$1 == "Version:" { print $2 }' <<<"$record"
 }
 
-# archive_source_version SOURCE - the same of a source package
+# archive_source_version SOURCE - the same for a source package
 archive_source_version() {
 	local record
 	record=$(apt-cache "${apt[@]}" --only-source showsrc "$1" 2>/dev/null) &&
 		awk '$1 == "Version:" { print $2; exit }' <<<"$record" | grep .
 }
 
-# private_apt DIR SUITES [TYPE] - set the array apt to options with which apt uses DIR
-# alone, knows SUITES of the machine's own archive, by the machine's own keyring, and
-# takes nothing as installed; read the suites' lists, of TYPE deb (default) or deb-src.
-# Fails with a line that says why.
+# private_apt DIR SUITES [TYPE] - set the array apt to options that make apt keep everything in
+# DIR, use only SUITES of this machine's archive, with its keyring, and see no package as
+# installed.  Read the suites' lists, of TYPE deb (default) or deb-src.  Fail with a line that
+# says why.
 private_apt() {
 	local dir=$1 suites=$2 type=${3:-deb} uri keyring
 	command -v apt-get >/dev/null || { say "no apt here"; return 1; }
@@ -104,7 +103,7 @@ unpack_packages() {
 	keep "$scratch/root" 8
 }
 
-# unpacked_command STORE PROGRAM - sets command to what runs a program of these packages
+# unpacked_command STORE PROGRAM - set the array command to what runs PROGRAM of these packages
 unpacked_command() {
 	local libraries=$1/usr/lib/x86_64-linux-gnu
 	command=("$libraries/ld-linux-x86-64.so.2" --library-path "$libraries:$1/usr/lib" "$1/usr/bin/$2")

@@ -3,11 +3,11 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # what is set here is used where this is sourced
 #
-# Shared by the scripts: where things are, one form of error line, one way to
-# run long work.  Sourced, never run:  . "$(dirname "$0")/../scripts/lib.sh"
+# Shared by the scripts: paths, the form of an error line, the cache, and how to run
+# what takes long.  Sourced, never run:  . "$(dirname "$0")/../scripts/lib.sh"
 #
 # Environment: K         kernel series (default: the newest that can be had), or qemu
-#                        where that is said
+#                        where a script says so
 #              VARIANT   patched (default), or stock for the untouched source
 #              CONFIG    of the kernel: vm/kernel.config alone (default), or with
 #                        vm/CONFIG.config on top: debug, kcsan, gdb
@@ -30,8 +30,8 @@ cache=$cache/kvm-vm-cpuid
 log_dir=$top/build/log
 export CCACHE_DIR=$cache/ccache CCACHE_MAXSIZE=3G
 
-# Whatever ends this script, nothing half-done stays behind.  What runs may still write
-# there until it has ended, which the timeout that it runs under sees to.
+# Leave nothing half-done, whatever ends this script.  The child may write there until it ends;
+# timeout, which it runs under, makes sure that it does.
 child='' scratch='' store_fd='' leftovers=()
 on_exit() {
 	trap '' INT TERM
@@ -150,9 +150,9 @@ need_space() {
 		die "$2 has $free MiB free and $1 are needed; free some, or choose another place (cache: XDG_CACHE_HOME, temporary files: TMPDIR)"
 }
 
-# slowness - how many times as long as on an idle machine of today something may take on
-# this one: by those that wanted a CPU in the last minute, and by how long it takes to count
-# to 30000 now.  At most 10.
+# slowness - the factor by which limits are longer here than on an idle machine of today: the
+# load per CPU in the last minute, or how long it takes to count to 30000 now, whichever is
+# more; at most 10
 slowness() {
 	local from=${EPOCHREALTIME//[!0-9]/} i
 	for ((i = 0; i < 30000; i++)); do :; done
@@ -164,11 +164,11 @@ slowness() {
 	}' /proc/loadavg
 }
 
-# over FROM LIMIT - are the LIMIT seconds since FROM over, even on a machine as slow as this
+# over FROM LIMIT - have LIMIT seconds, times slowness, passed since FROM?
 over() { ((SECONDS - $1 >= $2)) && ((SECONDS - $1 >= $2 * $(slowness))); }
 
-# step NAME WHAT TIMEOUT COMMAND... - run COMMAND with its output in NAME.log; say what
-# is done, every step_tick seconds how far it is, and at the end how long it took
+# step NAME WHAT TIMEOUT COMMAND... - run COMMAND with its output in NAME.log.  Say WHAT it is,
+# every step_tick seconds how far it is, and at the end how long it took.
 step_tick=10
 step() {
 	local log=$log_dir/$1.log what=$2 limit=$3 rc=0 from=$SECONDS tick=$SECONDS
@@ -194,7 +194,7 @@ step() {
 	0) say "$what: done in $((SECONDS - from)) s" ;;
 	124 | 137 | 143) say "$what: gave up after $((SECONDS - from)) s; see $log"; return 1 ;;
 	*)
-		# With several compilers at work, the error is not at the end.
+		# With several compilers at work, the error need not be in the last lines.
 		grep -m 1 ' error: ' "$log" >&2 || :
 		tail -n 5 "$log" >&2
 		! grep -q 'No space left on device' "$log" || say "$what: the disk is full; free some space, then try again"
@@ -202,8 +202,8 @@ step() {
 	esac
 }
 
-# source_key - names the pristine source, without unpacking it
-# Run after scripts/fetch: the archive may have had another version than BASE's.
+# source_key - a name for the pristine source.  It needs scripts/fetch to have run, as the
+# archive may have had another version than BASE's.
 source_key() {
 	local package source suites version sha256
 	if [[ -z $src ]]; then
@@ -217,8 +217,8 @@ source_key() {
 	fi
 }
 
-# new_files - the files of ours that stand at their paths under linux/, or vmm/qemu/.  Selftests
-# are in the newest series only: one build of them tests all kernels.
+# new_files - the paths of our new files, below linux/ or vmm/qemu/.  Only the newest series has
+# the selftests: one build of them tests all kernels.
 new_files() {
 	local selftests=(-path ./tools -o)
 	[[ ${K:-} != "$(supported_series | head -n 1)" ]] || selftests=()
@@ -226,25 +226,26 @@ new_files() {
 		-type f ! -name '.*' ! -name '*~' -printf '%P\n' | sort)
 }
 
-# codename - the distribution's release that this machine has
+# codename - the name of this machine's Debian release
 # shellcheck disable=SC1091
 codename() { (. /etc/os-release && echo "${VERSION_CODENAME:-}"); }
 
-# stock_kernel SERIES - the suite that has the kernel of that series for this release, or for
-# $DIST, and the version that was tested; false if the package in dkms/ is not for one
+# stock_kernel SERIES - the suite that has a kernel of SERIES for this release, or for $DIST, and
+# the version that was tested; fail if dkms/ supports none
 stock_kernel() {
 	awk -v series="$1" -v suite="${DIST:-$(codename)}" '
 		$1 == series && ($2 == suite || $2 == suite "-backports") { print $2, $3; found = 1 }
 		END { exit !found }' "$top/dkms/kernels"
 }
 
-# write_table NAME TABLE FILE - put the file TABLE between FILE's lines <!-- NAME --> and <!-- end -->
+# write_table NAME TABLE FILE - replace what is between FILE's lines <!-- NAME --> and <!-- end -->
+# with the file TABLE
 write_table() {
 	grep -qx "<!-- $1 -->" "$3" || die "${3#"$top"/} has no line <!-- $1 -->"
 	sed -i -e "/^<!-- $1 -->\$/,/^<!-- end -->\$/{//!d}" -e "/^<!-- $1 -->\$/r $2" "$3"
 }
 
-# patch_key - names what is done to the source, apart from the new files
+# patch_key - a name for the patches
 patch_key() {
 	[[ $VARIANT != stock ]] || { echo none; return; }
 	(cd "$patches" && find . -name '*.patch' | sort | xargs -r sha256sum) | sha256sum | cut -d' ' -f1

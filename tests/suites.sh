@@ -2,7 +2,7 @@
 #
 # shellcheck shell=bash disable=SC2034,SC2154 # what is set here is used where this is sourced
 #
-# Reads tests/suites.  Sourced after scripts/lib.sh, by tests/run and tests/suite.
+# Read tests/suites.  Sourced after scripts/lib.sh, by tests/run and tests/suite.
 
 newest=$("$top/scripts/available" --newest)
 
@@ -17,10 +17,10 @@ read_suite() {
 	die "no suite '$1'; tests/run --list shows them"
 }
 
-# suite_id NAME SERIES - its name in logs
+# suite_id NAME SERIES - the suite's name in logs
 suite_id() { [[ $2 == "$newest" ]] && echo "$1" || echo "$1-$2"; }
 
-# series_of BUILD SERIES - the series whose BUILD a suite about SERIES needs
+# series_of BUILD SERIES - the series of the BUILD that a suite about SERIES needs
 series_of() {
 	awk -v name="$1" -v k="$2" -v newest="$newest" '$1 == name { print $2 == "each" ? k : newest; exit }' "$top/tests/suites"
 }

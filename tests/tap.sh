@@ -2,11 +2,11 @@
 #
 # shellcheck shell=bash
 #
-# Cases of a test script, as TAP; sourced after scripts/lib.sh.
+# Print a test script's cases as TAP.  Sourced after scripts/lib.sh.
 
 count=0 failed=0
 
-# check NAME COMMAND... - a case; what COMMAND prints is shown if it fails
+# check NAME COMMAND... - a case, which passes if COMMAND succeeds; show its output if not
 check() {
 	local out
 	count=$((count + 1))
@@ -19,8 +19,8 @@ check() {
 	fi
 }
 
-# ends EXIT PATTERN COMMAND... - COMMAND ends with EXIT, and a line of what it prints matches
-# PATTERN (extended, a ! before it: no line does)
+# ends EXIT PATTERN COMMAND... - does COMMAND end with EXIT, and print a line that matches PATTERN
+# (an extended one; with a ! before it, no line may match)?
 ends() {
 	local want=$1 pattern=$2 rc=0 found=0 out
 	out=$("${@:3}" 2>&1 </dev/null) || rc=$?
@@ -31,7 +31,7 @@ ends() {
 	return 1
 }
 
-# end_of_cases - the plan; false if a case failed, or there was none
+# end_of_cases - print the plan; fail if a case failed, or there was none
 end_of_cases() {
 	echo "1..$count"
 	[[ $failed -eq 0 && $count -gt 0 ]]

@@ -2,10 +2,10 @@
 #
 # shellcheck shell=bash disable=SC2154,SC2034 # vm/run sets and reads what is shared
 #
-# All that vm/run knows about Bochs, which emulates Intel's VMX; sourced by it.  The
-# functions are those of vm/machine-qemu.sh, which says what they do.
+# All that vm/run knows about Bochs, which emulates Intel's VMX.  Sourced by vm/run;
+# vm/machine-qemu.sh says what the functions do.
 
-# BOCHS is another one than the package's, like vm/bochs/build's.
+# The environment's BOCHS may be another one than the package's, like vm/bochs/build's.
 bochs=${BOCHS:-bochs}
 isolinux=/usr/lib/ISOLINUX/isolinux.bin
 ldlinux=/usr/lib/syslinux/modules/bios/ldlinux.c32
@@ -15,15 +15,15 @@ vgabios=/usr/share/bochs/VGABIOS-lgpl-latest
 emulator_packages=vm-intel
 [[ $gdb -eq 0 ]] || usage "--gdb is for amd"
 
-# The machine's time goes by instructions, and this many make a second of it.  An idle
-# core takes about a second for that, a busy one several, and more CPUs than one share it.
+# The machine's time counts instructions: this many are a second.  An idle core takes about a
+# second for them, a busy one several, and the machine's CPUs share one core.
 ips=50000000
 emulator_slowness() { echo $((8 * cpus)); }
 
-# The CPU models have room for 8 CPUs in a package by leaf 4, but not by leaf 1.
+# In the CPU models, leaf 4 has room for 8 CPUs in a package, and leaf 1 does not.
 emulator_flaw='WARNING: .*parse_legacy'
 
-# The versions that were tested.  3.1 does not boot Linux 7.3.
+# The tested versions.  3.1 does not boot Linux 7.3.
 bochs_versions='2.7 3.0'
 
 emulator_check() {
@@ -45,9 +45,9 @@ emulator_check() {
 	[[ $shell -eq 0 ]] || terminal=$(tty) || { say "--shell needs a terminal"; return 1; }
 }
 
-# bochs_run ERRORS COMMAND... - run Bochs.  The programs' serial port, a file to Bochs,
-# is standard output.  With the debugger there is a screen in a pseudo terminal, and
-# Bochs stops for good when that is full: so empty it, until Bochs has ended.
+# bochs_run ERRORS COMMAND... - run Bochs.  The programs' serial port, a file to Bochs, is
+# standard output.  With the debugger there is a screen in a pseudo terminal, and Bochs
+# hangs when that is full: so empty it until Bochs has ended.
 bochs_run() {
 	local errors=$1 screen='' tries
 	shift
@@ -70,7 +70,8 @@ emulator_command() {
 	cp "$kernel" "$iso/bzImage"
 	mv "$work/root.cpio" "$iso/"
 	cp "$isolinux" "$ldlinux" "$iso/"
-	# A reboot by triple fault is an end.  The TSC counts instructions, whatever CPUID says.
+	# A triple fault ends the machine, so reboot by one.  The TSC counts instructions, whatever
+	# CPUID says.
 	cat >"$iso/isolinux.cfg" <<-END
 		default linux
 		label linux
@@ -82,17 +83,18 @@ emulator_command() {
 		usage "cannot make the CD: $(tail -n 1 "$work/err")"
 	rm -rf "$iso"
 
-	# Debian's has the debugger, which must be told to go on; its screen is one more package.
+	# Debian's Bochs has the debugger, which must be told to continue; its screen is in a package
+	# of its own.
 	if grep -q '^ *-rc ' <<<"$bochs_help"; then
 		echo c >"$work/bochsrc.debugger"
 		debugger=(-rc "$work/bochsrc.debugger")
 	else
 		display=nogui
 	fi
-	# The machine may have more memory than Bochs takes of ours, as long as it isn't used.
-	# The model: 2.7's newer ones have an XSAVE area that is none.  With 3.0's, more of KVM's
-	# selftests fail (xapic_state_test), and from icelake_u on the host gets a triple fault
-	# when a guest of KVM runs one of its own (state_test).
+	# The machine may have more memory than Bochs allocates, as long as it does not use it.
+	# The default model: newer ones of 2.7 have a wrong XSAVE area.  With those of 3.0, more of
+	# KVM's selftests fail (xapic_state_test), and from icelake_u on the host gets a triple
+	# fault when a guest of KVM runs a nested guest (state_test).
 	cat >"$work/bochsrc" <<-END
 		cpu: model=${cpu:-broadwell_ult}, count=$cpus, quantum=1, ips=$ips, reset_on_triple_fault=0
 		memory: guest=$megs, host=$((megs < 2048 ? megs : 2048))

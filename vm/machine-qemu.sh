@@ -2,23 +2,24 @@
 #
 # shellcheck shell=bash disable=SC2154,SC2034 # vm/run sets and reads what is shared
 #
-# All that vm/run knows about QEMU, which emulates AMD's SVM; sourced by it.  Another
-# emulator is another file with the same functions.
+# All that vm/run knows about QEMU, which emulates AMD's SVM.  Sourced by vm/run.  Another
+# emulator has another file with the same functions.
 
-# The group of packages in scripts/deps.
+# Its group of packages in scripts/deps.
 emulator_packages=vm
 
-# A warning that the kernel may print once before the first program runs: a pattern, or
+# A pattern for a warning that the kernel may print once before the first program runs; or
 # empty.
 emulator_flaw=''
 
-# emulator_slowness - how many seconds one of the machine's may take; its time is ours
+# emulator_slowness - how many seconds one of the machine's seconds may take; 1: its clock is
+# this machine's
 emulator_slowness() { echo 1; }
 
-# The first version with nested paging for AMD guests in TCG, as far as is tested.
+# The oldest version tested.  It needs nested paging for AMD guests in TCG.
 qemu_oldest=7.2
 
-# emulator_check - is there an emulator that can do what was asked
+# emulator_check - is there an emulator that can do what was asked?
 emulator_check() {
 	local version
 	case ${accel:=tcg} in
@@ -36,8 +37,8 @@ emulator_check() {
 		{ say "qemu-system-x86_64 is $version; $qemu_oldest or newer is needed"; return 1; }
 }
 
-# emulator_command - sets emulator=(...): kernel console to $console, the
-# programs' serial port to standard output, and an end when the guest ends
+# emulator_command - set the array emulator to a command that has the kernel's console in $console
+# and the programs' serial port on standard output, and ends when the guest ends
 emulator_command() {
 	local serial=stdio options=() clock='' threads=multi
 	[[ $shell -eq 0 ]] || serial=mon:stdio
@@ -51,10 +52,10 @@ emulator_command() {
 			[[ $one_thread -eq 0 ]] || threads=single
 			options+=(-accel "tcg,thread=$threads")
 		fi
-		# A kernel that calibrates the TSC on a busy machine gets it wrong, and tests
-		# of KVM's clocks with it.  With --icount it counts nanoseconds; without, it is
-		# this machine's, and the guest's seconds are shorter the faster that is.
-		# Nor does its timer's interrupt always come in the time that the kernel waits for it.
+		# On a busy machine, the kernel calibrates the TSC wrongly, and tests of KVM's
+		# clocks fail.  With --icount, the TSC counts nanoseconds; without, it is this
+		# machine's, and the faster that is, the shorter are the guest's seconds.  The
+		# timer's interrupt may also come later than the kernel waits for it.
 		clock='tsc_early_khz=1000000 tsc=reliable no_timer_check '
 		options+=(-cpu "${cpu:-max}") ;;
 	esac
@@ -65,5 +66,5 @@ emulator_command() {
 		  -append "$clock$cmdline")
 }
 
-# emulator_error - the line, if any, in which it says why it ended
+# emulator_error - the line, if any, that says why the emulator ended
 emulator_error() { head -n 1 "$work/err"; }

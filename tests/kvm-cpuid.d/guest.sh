@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What needs KVM_VM_SET_CPUID: run by tests/kvm-cpuid in the emulated machine,
+# Test what needs KVM_VM_SET_CPUID. tests/kvm-cpuid runs this in the emulated machine,
 # with busybox. kvm-cpuid and strace are in PATH; beside this script are tap.sh,
 # demo.sh, minimal, the examples and docs/kvm-cpuid.md.
 
@@ -232,7 +232,7 @@ for command in 'supported' 'check -p epyc.txt' 'show epyc.txt'; do
 		kvm-cpuid $command --json
 done
 
-# --- docs/kvm-cpuid.md: every command prints what stands there
+# --- docs/kvm-cpuid.md: every command prints what the document says
 
 mkdir docs
 awk '/^    \$ / { n++; print substr($0, 7) >("docs/" n ".cmd"); printf "" >("docs/" n ".want"); on = 1; next }

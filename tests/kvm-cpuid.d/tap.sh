@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=sh
 #
-# TAP for the tests of kvm-cpuid: sourced by the part that runs on the host and
-# by the part that runs in the emulated machine.
+# TAP for tests in sh: sourced by tests/kvm-cpuid, and by what runs in the emulated
+# machine.
 
 count=0
 failures=0
@@ -23,10 +23,10 @@ result()
 
 # try NAME STATUS STDOUT STDERR COMMAND...
 #
-# Run COMMAND, whose output is left in the files out and err. Its exit status
-# must be STATUS; its stdout and its stderr must have a line that matches the
-# pattern (grep's), or be empty if the pattern is empty. On stderr, one line is
-# all that it may print.
+# Run COMMAND, and leave its output in the files out and err. Its exit status
+# must be STATUS. Its stdout and its stderr must have a line that matches the
+# pattern (grep's), or be empty if the pattern is empty. It may print one line
+# on stderr.
 try()
 {
 	try_name=$1 try_status=$2 try_out=$3 try_err=$4

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# PID 1 of Linux in QEMU in the emulated machine.  What it says goes to the kernel's log.
+# PID 1 of Linux in QEMU in the emulated machine.  It prints to the kernel's log.
 
 /bin/busybox --install -s /bin
 mount -t devtmpfs dev /dev
