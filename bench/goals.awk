@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# Print the goals of the project's speed, as TAP: the figure, and the limit that it must
-# keep.  Input: what,entries,stock,patched,table.
+# Print the project's goals for speed as TAP: each figure, and its limit.  Input:
+# what,entries,stock,patched,table.
 
 NR == 1 { next }
 { stock[$1, $2] = $3; own[$1, $2] = $4; table[$1, $2] = $5 }
@@ -19,10 +19,10 @@ function goal(name, figure, limit)
 
 function ratio(a, b) { return a == "" || !b ? "" : a / b }
 
-# The distance from equal, both ways.
+# The distance from equal, in both directions.
 function distance(a, b) { return ratio(a, b) == "" ? "" : a > b ? a / b : b / a }
 
-# The worst leaf; nothing at all if one leaf has no figure.
+# The worst leaf; nothing if any leaf has no figure.
 function farthest(a, b,		l, d, most)
 {
 	for (l in leaves) {

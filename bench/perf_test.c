@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Measure what guest CPUID costs: set for each vCPU (KVM_SET_CPUID2), and set for
- * the VM (KVM_VM_SET_CPUID).
+ * Measure the cost of guest CPUID, when set for each vCPU (KVM_SET_CPUID2) and when set
+ * for the VM (KVM_VM_SET_CPUID).
  *
  * Print comma-separated values, a line per figure, in cycles of the TSC, or bytes.
- * "own" is a VM without a table, whose vCPUs get their CPUID by KVM_SET_CPUID2, or,
- * with 0 entries, don't get any; "table" is a VM with one.  Without KVM_CAP_VM_CPUID,
+ * "own" is a VM without a table, whose vCPUs get their CPUID by KVM_SET_CPUID2, or
+ * none if there are 0 entries; "table" is a VM with one.  Without KVM_CAP_VM_CPUID,
  * measure the former only.
  */
 #include <getopt.h>
@@ -23,7 +23,7 @@ static u32 max_vcpus = 16;
 /*
  * The guest runs in flat 32-bit protected mode without paging, so that it needs no
  * feature that a small table lacks.  It executes CPUID for each operation that it finds
- * in memory, and leaves there what that took.
+ * in memory, and writes there how long that took.
  */
 #define GUEST_CODE_GPA		0x1000
 #define GUEST_OPS_GPA		0x2000
@@ -119,7 +119,7 @@ static void print_figure(const char *what, u32 nent, bool table, u64 figure)
 	printf("%s,%u,%s,%ld\n", what, nent, table ? "table" : "own", (long)figure);
 }
 
-/* Leave out the interrupts and the empty slabs that some rounds pay for. */
+/* Leave out what interrupts and empty slabs cost in some rounds. */
 static void print_least(const char *what, u32 nent, bool table, const u64 *figures)
 {
 	u64 least = figures[0];
@@ -130,7 +130,7 @@ static void print_least(const char *what, u32 nent, bool table, const u64 *figur
 	print_figure(what, nent, table, least);
 }
 
-/* Go straight to the system call, the library's wrappers are of no interest. */
+/* Make the system call directly, so as not to measure the library's wrappers. */
 static int timed_ioctl(int fd, unsigned long cmd, const void *arg, u64 *cycles)
 {
 	u64 start = rdtsc();
@@ -151,8 +151,8 @@ static int compare_entries(const void *a, const void *b)
 }
 
 /*
- * Sort what KVM supports, and fill up to @nent entries.  Of these, one in four
- * functions has subleaves.
+ * Sort what KVM supports, and add entries up to @nent.  Of these, one in four functions
+ * has subleaves.
  */
 static struct kvm_cpuid2 *sized_table(u32 nent)
 {
@@ -256,7 +256,7 @@ static struct kvm_vcpu *add_timed_vcpu(struct kvm_vm *vm, u32 id,
 	return vcpu;
 }
 
-/* Time the first run, too, as nothing must be put off until then. */
+/* Time the first run too: the ioctl must not leave work for it. */
 static void measure_run(u32 nent, bool table)
 {
 	struct kvm_cpuid2 *t = sized_table(nent);
@@ -290,7 +290,7 @@ static void measure_exits(const struct kvm_cpuid2 *t, bool table, const char *wh
 
 	TEST_ASSERT(cycles && ops, "Out of memory");
 
-	/* The first one is to warm up. */
+	/* The first one warms up. */
 	for (round = -1; round < (int)nr_rounds; round++) {
 		for (i = 0; i < nr; i++) {
 			ops[i].op = GUEST_OP_CPUID;
@@ -342,7 +342,7 @@ static void measure_create_vm(void)
 	close(kvm_fd);
 }
 
-/* Count what the kernel holds in its slabs and by vmalloc(). */
+/* Count the kernel's memory in slabs and from vmalloc(). */
 static u64 kernel_memory(void)
 {
 	FILE *f = fopen("/proc/meminfo", "r");
@@ -359,10 +359,7 @@ static u64 kernel_memory(void)
 	return sum;
 }
 
-/*
- * Keep the VM, so that the next one can't have the memory that this one leaves
- * behind.
- */
+/* Keep the VM, so that the next one can't get the memory that this one would free. */
 static void measure_vm(u32 nent, bool table, u32 nr_vcpus)
 {
 	struct kvm_cpuid2 *t = sized_table(nent);
@@ -420,7 +417,7 @@ int main(int argc, char *argv[])
 	if (nr_rounds < 1 || nr_rounds > MAX_ROUNDS || max_vcpus < 1)
 		usage(argv[0], 1);
 
-	/* Fill the slabs, or the first figures pay for it. */
+	/* Fill the slabs, so that the first figures don't include it. */
 	vm = create_timed_vm(t, false);
 	for (i = 0; i < nr_rounds; i++)
 		add_timed_vcpu(vm, i, t, false);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * DKMS installs a module in place of the kernel's only if their versions differ,
- * and those of the kernel's KVM have none.
+ * DKMS installs a module in place of the kernel's only if their versions differ.
+ * The kernel's KVM modules have none.
  */
 #include <linux/module.h>
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# Draw what a terminal shows as an SVG; make docs/run.svg does it with make run's beginning.
+# Draw what a terminal shows as an SVG; make docs/run.svg does so with the start of make run.
 {
 	gsub(/&/, "\\&amp;"); gsub(/</, "\\&lt;"); gsub(/>/, "\\&gt;")
 	text = text sprintf("<text x=\"12\" y=\"%d\"%s>%s</text>\n", 10 + 15 * NR, /^\$ / ? " class=\"typed\"" : "", $0)

@@ -7,7 +7,7 @@
 #include "fields.h"
 #include "util.h"
 
-/* A field with the two values that it has, under these names in JSON. */
+/* A field and its two values, with their names in JSON. */
 static void print_values(const struct kvm_cpuid_entry2 *e, const struct field *f,
 			 const char *name_a, uint32_t a, const char *name_b, uint32_t b,
 			 bool json)
@@ -79,17 +79,17 @@ int diff(const struct table *a, const struct table *b, bool vcpus, bool json)
 }
 
 /*
- * How a guest that runs on two hosts is to see a field. What is not listed is
- * BITS, which is also right for counts that are no more than they may be.
+ * How a guest that runs on two hosts should see a field. A field that is not listed
+ * is BITS, which also suits counts that may be lower.
  */
 enum rule {
 	BITS,		/* features: those that both have */
-	GIVEN,		/* the same, but KVM gives them though it may not say so */
+	GIVEN,		/* the same, but KVM gives them even if it does not say so */
 	LEAST,		/* a count, a width, or a version: the smaller one */
 	LEVEL,		/* the highest leaf or subleaf: the same; fits on any host */
 	GONE,		/* what a CPU no longer has: what either lacks */
-	FIRST,		/* topology, caches, names, clocks: anything will do */
-	SAME,		/* has to be the same, if the leaf is not all zeros */
+	FIRST,		/* topology, caches, names, clocks: any value will do */
+	SAME,		/* must be the same, if the leaf is not all zeros */
 };
 
 #define ANY	UINT32_MAX
@@ -176,8 +176,8 @@ static const struct {
 };
 
 /*
- * The rule for the lowest bit in @left, and in @mask, that bit alone or all bits
- * of the register which make one value with it.
+ * The rule for the lowest bit in @left. @mask becomes that bit, or all bits of the
+ * register that form one value with it.
  */
 static enum rule find_rule(struct kvm_cpuid2 *cpuid, const struct kvm_cpuid_entry2 *e,
 			   enum reg reg, uint32_t left, uint32_t *mask)
@@ -203,7 +203,7 @@ static enum rule find_rule(struct kvm_cpuid2 *cpuid, const struct kvm_cpuid_entr
 		}
 	}
 
-	/* The first leaf of a hypervisor, who goes by its name. */
+	/* The first leaf of a hypervisor, which must have the same name. */
 	if ((e->function & 0xffff00ff) == 0x40000000) {
 		*mask = left;
 		return reg == EAX ? LEVEL : SAME;
@@ -223,13 +223,13 @@ static struct field field_of(const struct kvm_cpuid_entry2 *e, enum reg reg, uin
 	return f;
 }
 
-/* As a leaf is that a CPU has no use for. */
+/* As is a leaf that a CPU has no use for. */
 static bool is_zero(const struct kvm_cpuid_entry2 *e)
 {
 	return !(e->eax | e->ebx | e->ecx | e->edx);
 }
 
-/* Merge the fields of @host into @e; false if they are not the same and have to be. */
+/* Merge the fields of @host into @e; false if fields differ that must be the same. */
 static bool merge_entry(struct kvm_cpuid2 *cpuid, struct kvm_cpuid_entry2 *e,
 			const struct kvm_cpuid_entry2 *host, enum reg *reg)
 {
@@ -352,7 +352,7 @@ struct kvm_cpuid2 *common(const struct tables *hosts)
 	return cpuid;
 }
 
-/* Whether a leaf is of a hypervisor that isn't the host's: KVM gives any. */
+/* Whether a leaf belongs to a hypervisor other than the host's: KVM gives any such leaf. */
 static bool is_foreign(const struct table *t, const struct table *host,
 		       const struct kvm_cpuid_entry2 *e)
 {

@@ -6,14 +6,14 @@
 #include "read.h"
 
 /*
- * Print in what fields two tables differ, a line each; with @vcpus, without
- * what KVM computes for each vCPU. Return STATUS_OK if in none.
+ * Print the fields in which two tables differ, a line each; with @vcpus, ignore
+ * what KVM computes for each vCPU. Return STATUS_OK if there are none.
  */
 int diff(const struct table *a, const struct table *b, bool vcpus, bool json);
 
 /*
  * The largest table that all of these hosts can give a guest. Dies if there is
- * none, i.e. if something has to be the same and is not.
+ * none, i.e. if something differs that must be the same.
  */
 struct kvm_cpuid2 *common(const struct tables *hosts);
 

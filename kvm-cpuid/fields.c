@@ -132,7 +132,7 @@ uint32_t kvm_field_mask(struct kvm_cpuid2 *cpuid,
 	return f ? f->mask : 0;
 }
 
-/* How many bits it takes to number @nr things. */
+/* The number of bits that are needed to number @nr things. */
 static unsigned int bits_for(unsigned int nr)
 {
 	return nr > 1 ? 32 - __builtin_clz(nr - 1) : 0;

@@ -13,12 +13,12 @@ struct field {
 	const char *name, *description;		/* empty if there is no name */
 };
 
-/* Where the names are from, and which version. */
+/* The source of the names, and its version. */
 extern const char names_version[];
 
 /*
- * The field that begins at bit @low, or below and goes on from there. Bits
- * without a name are one field, up to the next one that has a name.
+ * The field that begins at bit @low, or that contains it. Bits without a name
+ * are one field, up to the next bit that has a name.
  */
 struct field field_at(const struct kvm_cpuid_entry2 *e, enum reg reg, unsigned int low);
 
@@ -30,7 +30,7 @@ struct field field_at(const struct kvm_cpuid_entry2 *e, enum reg reg, unsigned i
 uint32_t field_mask(const struct field *f);
 uint32_t field_value(const struct field *f, uint32_t value);
 
-/* A value: in decimal while that is one digit, else in hex. */
+/* A value: in decimal if that is one digit, else in hex. */
 void value_print(uint32_t value);
 
 /* "0x7.0 ebx[5] avx2", as text or as members of a JSON object. */
@@ -60,7 +60,7 @@ uint32_t kvm_field_mask(struct kvm_cpuid2 *cpuid,
 uint32_t kvm_field_id(struct kvm_cpuid2 *cpuid, const struct kvm_cpuid_entry2 *e,
 		      const struct kvm_field *f, uint32_t vcpu_id);
 
-/* The first of the Xen leaves, 0x40000000 as a rule, 0 if there are none. */
+/* The first of the Xen leaves, usually 0x40000000, or 0 if there are none. */
 uint32_t xen_base(struct kvm_cpuid2 *cpuid);
 
 #endif /* FIELDS_H */

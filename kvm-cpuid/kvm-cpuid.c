@@ -53,7 +53,7 @@ static int cmd_supported(struct options *opt)
 
 /*
  * Say why the kernel refuses the table, and exit. The kernel names a bad entry;
- * what is wrong with it shows from the entry itself.
+ * the entry itself shows what is wrong with it.
  */
 static void die_refused(const struct table *t, unsigned int limit, int err)
 {
@@ -64,7 +64,7 @@ static void die_refused(const struct table *t, unsigned int limit, int err)
 		die(STATUS_NO, "%s:%u: refused: entry %u is one too many: the table has %u, KVM takes %u",
 		    t->name, t->lines[limit], limit, t->cpuid->nent, limit);
 
-	/* KVM knows of no other reason, and names no entry. */
+	/* KVM has no other reason without an entry. */
 	if (err == -EPERM)
 		die(STATUS_NO, "%s: refused: leaf 0xd has a feature (AMX) that this process may not give to a guest",
 		    t->name);
@@ -91,7 +91,7 @@ static void die_refused(const struct table *t, unsigned int limit, int err)
 	    t->name, t->lines[bad], bad, entry_name(e));
 }
 
-/* A new VM with the file's table. Exits if there is none to be had. */
+/* A new VM with the file's table. Exits if it cannot have one. */
 static void create_vm_with_table(struct vm *vm, struct table *t, const char *file)
 {
 	unsigned int limit;
@@ -120,8 +120,8 @@ static int cmd_check(struct options *opt)
 }
 
 /*
- * The bits that KVM can hide when the guest reads them, and KVM_GET_CPUID2
- * doesn't: HLE and RTM (MSR IA32_TSX_CTRL), invariant TSC (Hyper-V's MSR).
+ * The bits that KVM can hide from the guest, but KVM_GET_CPUID2 shows: HLE and
+ * RTM (MSR IA32_TSX_CTRL), invariant TSC (Hyper-V's MSR).
  */
 static uint32_t hidden_bits(const struct kvm_cpuid_entry2 *e, enum reg reg)
 {
@@ -134,8 +134,8 @@ static uint32_t hidden_bits(const struct kvm_cpuid_entry2 *e, enum reg reg)
 
 /*
  * Read every entry of a vCPU's table in the guest. @host is what KVM_GET_CPUID2
- * returns; what the guest reads is returned in the same order. @mismatches
- * counts registers in which they differ; the first few are reported.
+ * returns; return what the guest reads in the same order. @mismatches counts the
+ * registers in which they differ; report the first few.
  */
 static struct kvm_cpuid2 *guest_read(struct vcpu *vcpu, struct kvm_cpuid2 *host,
 				     unsigned int *mismatches)
@@ -166,8 +166,8 @@ static struct kvm_cpuid2 *guest_read(struct vcpu *vcpu, struct kvm_cpuid2 *host,
 }
 
 /*
- * One row for each register that is not the same on all vCPUs, or not what the
- * table says; the others are counted.
+ * Print a row for each register that differs between vCPUs, or from the table;
+ * count the others.
  */
 static void print_side_by_side(const struct table *t, const struct options *opt,
 			       struct kvm_cpuid2 **guests)
@@ -191,7 +191,7 @@ static void print_side_by_side(const struct table *t, const struct options *opt,
 		e = &guests[0]->entries[i / NR_REGS];
 		in_table = *entry_reg(cpuid_find(t->cpuid, e->function, e->index), reg);
 
-		/* The bits that are not the same everywhere. */
+		/* The bits that differ. */
 		for (differ = 0, changed = 0, n = 0; n < opt->nr_ids; n++) {
 			value = *entry_reg(&guests[n]->entries[i / NR_REGS], reg);
 			differ |= value ^ *entry_reg(e, reg);

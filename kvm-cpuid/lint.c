@@ -8,12 +8,12 @@
 
 #define MAX_SHOWN	8	/* vCPUs in a line of text */
 
-/* The tables of one VM, and what is found in them. */
+/* The tables of one VM, and the findings in them. */
 struct vm_tables {
 	struct table *t;		/* the first vCPU's */
 	unsigned int nr;
 	bool json;
-	unsigned int nr_ids;		/* fields that KVM would compute otherwise */
+	unsigned int nr_ids;		/* fields that KVM would compute differently */
 	unsigned int nr_fields;		/* that differ for another reason */
 	unsigned int nr_refused;	/* entries that KVM_VM_SET_CPUID refuses */
 };
@@ -107,7 +107,7 @@ static void print_entry(struct vm_tables *vm, const struct kvm_cpuid_entry2 *e,
 		printf("0x%x.%x: vCPU %u %s\n", e->function, e->index, vcpu, text);
 }
 
-/* The entries that one vCPU has and another has not. */
+/* The entries that one vCPU has and another lacks. */
 static void lint_entries(struct vm_tables *vm, unsigned int i)
 {
 	struct kvm_cpuid2 *first = vm->t->cpuid, *own = vm->t[i].cpuid;
@@ -127,7 +127,7 @@ static void lint_entries(struct vm_tables *vm, unsigned int i)
 	}
 }
 
-/* What KVM_SET_CPUID2 takes, and KVM_VM_SET_CPUID does not. */
+/* What KVM_SET_CPUID2 accepts and KVM_VM_SET_CPUID refuses. */
 static void lint_refused(struct vm_tables *vm)
 {
 	const struct kvm_cpuid2 *cpuid = vm->t->cpuid;
@@ -195,7 +195,7 @@ static int lint_vm(struct vm_tables *vm)
 
 	lint_refused(vm);
 	for (e = cpuid->entries; e < cpuid->entries + cpuid->nent; e++) {
-		/* What no input reads has nothing to compare. */
+		/* No input reads it: there is nothing to compare. */
 		if (cpuid_find(vm->t->cpuid, e->function, e->index) != e)
 			continue;
 		for (reg = EAX; reg < NR_REGS; reg++)
@@ -214,7 +214,7 @@ int lint(struct tables *all, bool json)
 	int ret = STATUS_OK;
 
 	for (i = 0; i < all->nr; i = end) {
-		/* A log has whole VMs; files of text are one VM together. */
+		/* A log contains whole VMs; all text files together are one VM. */
 		for (end = i + 1; end < all->nr && all->table[end].vm == all->table[i].vm; end++) {
 			if (all->table[i].vm && all->table[end].name != all->table[i].name)
 				break;

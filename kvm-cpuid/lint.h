@@ -5,9 +5,9 @@
 #include "read.h"
 
 /*
- * Print why the vCPUs of a VM, which have a table each, could not share one, and
- * what each of them would read otherwise if they did. Return STATUS_OK if they
- * can, and would read the same.
+ * The vCPUs of a VM have a table each: print why they could not share one, and
+ * what would read differently if they did. Return STATUS_OK if they can share
+ * one and would read the same.
  */
 int lint(struct tables *all, bool json);
 

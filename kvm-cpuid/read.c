@@ -10,7 +10,7 @@
 #include "util.h"
 
 /*
- * Far above what the kernel takes, so that the kernel can say no, and low
+ * Far above the kernel's limit, so that the kernel can refuse a table, and low
  * enough to notice early that a file is no CPUID table at all.
  */
 #define MAX_FILE_ENTRIES	4096
@@ -130,11 +130,10 @@ static bool leaf_is_indexed(uint32_t function)
 }
 
 /*
- * The text does not say whether an entry goes by its subleaf. It does if the
- * leaf is known to, or if the file itself tells subleaves of the leaf apart
- * (the list is never complete: 0x80000020, 0x40000003 of Xen, what comes next).
- * A line that is there twice tells nothing apart, and stays the duplicate that
- * it is.
+ * The text does not say whether the subleaf of an entry matters. It does if the
+ * list has the leaf, or if the file itself has several subleaves of it (the list
+ * is never complete: 0x80000020, 0x40000003 of Xen, future ones). A repeated line
+ * does not count for that: it remains a duplicate.
  */
 static void set_flags(struct kvm_cpuid2 *cpuid)
 {
@@ -156,8 +155,8 @@ static const char *skip_blanks(const char *s)
 }
 
 /*
- * Parse "@prefix" and a 32-bit number. With @base 16, "0x" is optional: none of
- * cpuid's output lacks it, but hand-written files do. Return what follows, or
+ * Parse "@prefix" and a 32-bit number. With @base 16, "0x" is optional: cpuid
+ * always prints it, but hand-written files may lack it. Return what follows, or
  * NULL.
  */
 static const char *parse_u32(const char *s, const char *prefix, int base,
@@ -200,7 +199,7 @@ static bool parse_header(const char *s, uint32_t *cpu)
 	return *s == ':' && !*skip_blanks(s + 1);
 }
 
-/* The subleaf may be missing: "cpuid -f" takes that too, for its older self. */
+/* The subleaf may be missing: "cpuid -f" accepts that too, as older versions printed it. */
 static bool parse_entry(const char *s, struct kvm_cpuid_entry2 *e)
 {
 	char prefix[8];
@@ -277,7 +276,7 @@ struct call {
 	struct table table;
 };
 
-/* A log as far as it was read. */
+/* A log, as far as it has been read. */
 struct log {
 	struct {
 		int fd;
@@ -364,7 +363,7 @@ static const char *parse_strace_entry(const char *s, struct kvm_cpuid_entry2 *e)
 		snprintf(prefix, sizeof(prefix), ", %s=", reg_names[reg]);
 		s = parse_u32(s, prefix, 0, entry_reg(e, reg));
 	}
-	/* strace may know of the padding one day. */
+	/* A future strace may print the padding. */
 	s = s ? strchr(s, '}') : NULL;
 	return s ? s + 1 : NULL;
 }
@@ -435,7 +434,7 @@ static unsigned int new_vm(struct log *log, int fd)
 	return ++log->nr_vms;
 }
 
-/* The VM that has the fd, also if the log does not have its creation. */
+/* The VM that has the fd, even if the log lacks its creation. */
 static unsigned int find_vm(struct log *log, int fd)
 {
 	unsigned int i;
@@ -573,13 +572,13 @@ static void read_strace(struct tables *all, struct reader *r)
 
 enum { HAS_LEAF = 1 << NR_REGS, HAS_ALL = HAS_LEAF | (HAS_LEAF - 1) };
 
-#define MAX_STRING	80		/* longer ones are none of ours */
+#define MAX_STRING	80		/* longer names do not matter here */
 
 struct json {
 	const struct reader *r;
 	struct table table;
 	struct kvm_cpuid_entry2 e;
-	unsigned int has;		/* what @e has: registers, as bits, and HAS_LEAF */
+	unsigned int has;		/* what @e has: a bit per register, and HAS_LEAF */
 	bool flags;			/* the table says which entries go by the subleaf */
 	unsigned int depth;
 	char key[MAX_STRING];
@@ -676,7 +675,7 @@ static void json_bitmap(struct json *j)
 	j->reg = NR_REGS;
 }
 
-/* The end of an object: a register of an entry, an entry, or none of ours. */
+/* The end of an object: a register of an entry, an entry, or something else. */
 static void json_object(struct json *j)
 {
 	if (j->reg < NR_REGS) {

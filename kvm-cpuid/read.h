@@ -7,7 +7,7 @@
  *	   0x00000000 0x00: eax=0x0000000d ebx=0x68747541 ecx=0x444d4163 edx=0x69746e65
  *
  * a log of a VMM's KVM_SET_CPUID2 by "strace -f -v -e trace=ioctl", and JSON: CPU
- * templates of Firecracker's, and what cpuid_print() prints.
+ * templates of Firecracker, and what cpuid_print() prints.
  */
 #ifndef READ_H
 #define READ_H
@@ -28,16 +28,16 @@ struct tables {
 };
 
 /*
- * Add the tables of all CPUs in the file @path, "-" for stdin, to @all. Nothing
- * is judged that is the kernel's to judge: a table may be too large, or have an
- * entry twice. Dies with STATUS_USAGE if the file cannot be read, has no
- * entries, or has a line that is not of its form.
+ * Add the tables of all CPUs in the file @path, "-" for stdin, to @all. Leave to
+ * the kernel what it checks: a table may be too large, or have an entry twice.
+ * Dies with STATUS_USAGE if the file cannot be read, has no entries, or has a
+ * malformed line.
  */
 void tables_read(struct tables *all, const char *path);
 
 /*
  * Read one table: the first one in @path, or that of CPU N if @path is FILE@N.
- * Warns if there are more, and none is chosen.
+ * Warns if there are more and @path chooses none.
  */
 void table_read(struct table *t, const char *path);
 

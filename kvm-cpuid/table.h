@@ -22,15 +22,15 @@ struct kvm_cpuid_entry2 *cpuid_find(struct kvm_cpuid2 *cpuid, uint32_t function,
 				    uint32_t index);
 
 /*
- * True if some CPUID input matches both entries: the same leaf and, where both
- * of them go by the subleaf, the same subleaf.
+ * True if some CPUID input matches both entries: they have the same leaf and, if
+ * the subleaf matters in both, the same subleaf.
  */
 bool entries_clash(const struct kvm_cpuid_entry2 *a,
 		   const struct kvm_cpuid_entry2 *b);
 
 /*
- * "leaf 0xb subleaf 0x1", or "leaf 0x80000008" if it does not go by the
- * subleaf, for messages. Valid until the next call.
+ * "leaf 0xb subleaf 0x1", or "leaf 0x80000008" if the subleaf does not matter,
+ * for messages. Valid until the next call.
  */
 const char *entry_name(const struct kvm_cpuid_entry2 *e);
 

@@ -15,8 +15,7 @@ enum status {
 };
 
 /*
- * Print "kvm-cpuid: " and the message on stderr as one line, after what is
- * already on its way to stdout.
+ * Print "kvm-cpuid: " and the message on stderr as one line. Flush stdout first.
  */
 void warn_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
@@ -28,7 +27,7 @@ void die(enum status status, const char *fmt, ...)
 void *xrealloc(void *p, size_t nr, size_t size);
 void *xcalloc(size_t nr, size_t size);
 
-/* Print in quotes, with what JSON wants escaped. */
+/* Print in quotes, escaped for JSON. */
 void print_json_string(const char *s);
 
 #endif /* UTIL_H */

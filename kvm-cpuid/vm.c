@@ -67,7 +67,7 @@ struct kvm_cpuid2 *kvm_get_supported_cpuid(int kvm)
 	struct kvm_cpuid2 *cpuid;
 	unsigned int nent;
 
-	/* The kernel says that its table is larger, not how large. */
+	/* The kernel says that its table is larger, but not how large. */
 	for (nent = 256; ; nent *= 2) {
 		cpuid = cpuid_alloc(nent);
 		if (!ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid))
@@ -124,8 +124,8 @@ void vm_create(struct vm *vm)
 
 /*
  * The numbers are provisional: a kernel may use 252 for something else one day.
- * So believe the capability only if the ioctl answers as it should, too: its
- * number encodes direction and size, and no other ioctl says ENOENT to this.
+ * So trust the capability only if the ioctl also answers as it should: its number
+ * encodes direction and size, and no other ioctl returns ENOENT here.
  */
 unsigned int vm_probe(const struct vm *vm)
 {
@@ -145,8 +145,8 @@ unsigned int vm_probe(const struct vm *vm)
 }
 
 /*
- * Some features (AMX) need the process's permission before a guest may have
- * them. Ask for it as a VMM does, and let KVM say no if that failed.
+ * For some features (AMX), a process needs permission before its guests may have
+ * them. Ask for it as a VMM does, and let KVM refuse if that failed.
  */
 static void request_guest_xfeatures(struct kvm_cpuid2 *cpuid)
 {
@@ -248,7 +248,7 @@ static void on_alarm(int sig)
 {
 	(void)sig;
 
-	/* So the signal counts even if it comes before KVM_RUN does. */
+	/* So that the signal counts even if it comes before KVM_RUN. */
 	current_run->immediate_exit = 1;
 }
 
@@ -258,7 +258,7 @@ static void vcpu_set_regs(const struct vcpu *vcpu, struct kvm_regs *regs)
 		die(STATUS_NO, "vCPU %u: KVM_SET_REGS: %s", vcpu->id, strerror(errno));
 }
 
-/* Run the guest to its OUT, and complete that, with a time limit. */
+/* Run the guest to its OUT and complete that, within a time limit. */
 static void vcpu_run(struct vcpu *vcpu)
 {
 	const struct sigaction action = { .sa_handler = on_alarm };
@@ -285,8 +285,8 @@ static void vcpu_run(struct vcpu *vcpu)
 		    vcpu->id, run->exit_reason);
 
 	/*
-	 * The OUT is complete, and the registers are the guest's, only when the
-	 * kernel has been entered again.
+	 * Only another KVM_RUN completes the OUT, and makes the registers the
+	 * guest's.
 	 */
 	run->immediate_exit = 1;
 	if (!ioctl(vcpu->fd, KVM_RUN, 0) || errno != EINTR)

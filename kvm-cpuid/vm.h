@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * As much of a VMM as it takes to set CPUID tables and to have guest code
- * execute CPUID: raw KVM ioctls, one page of guest memory.
+ * The part of a VMM that sets CPUID tables and has guest code execute CPUID: raw
+ * KVM ioctls, one page of guest memory.
  *
- * Functions that return an int return 0 or -errno. Where it says "dies", the
- * program ends with one line on stderr.
+ * Functions that return an int return 0 or -errno. "Dies" means that the program
+ * ends with one line on stderr.
  */
 #ifndef VM_H
 #define VM_H
@@ -53,21 +53,21 @@ int vm_set_cpuid(const struct vm *vm, struct kvm_cpuid2 *cpuid);
 struct kvm_cpuid2 *vm_get_cpuid(const struct vm *vm);
 
 /*
- * Create a vCPU that can run at once. Dies with STATUS_USAGE if KVM takes no
- * such @id, with STATUS_NO on other errors.
+ * Create a vCPU that can run at once. Dies with STATUS_USAGE if KVM does not take
+ * @id, with STATUS_NO on other errors.
  */
 void vcpu_create(const struct vm *vm, struct vcpu *vcpu, unsigned int id);
 
 /*
- * Tell KVM the vCPU's number in Xen's own counting, which a VMM with Xen guests
- * has to. Does nothing if KVM cannot run Xen guests. Dies on errors.
+ * Tell KVM the vCPU's Xen vCPU ID, as a VMM with Xen guests must. Does nothing if
+ * KVM cannot run Xen guests. Dies on errors.
  */
 void vcpu_set_xen_id(const struct vm *vm, const struct vcpu *vcpu, unsigned int xen_id);
 
 /* KVM_SET_CPUID2 */
 int vcpu_set_cpuid2(const struct vcpu *vcpu, struct kvm_cpuid2 *cpuid);
 
-/* KVM_SET_CPUID, with the one entry that is the least it takes. */
+/* KVM_SET_CPUID, with one entry, the fewest that it takes. */
 int vcpu_set_cpuid1(const struct vcpu *vcpu);
 
 /* KVM_GET_CPUID2, to be freed by the caller. Dies on errors. */
@@ -75,8 +75,8 @@ struct kvm_cpuid2 *vcpu_get_cpuid2(const struct vcpu *vcpu);
 
 /*
  * Have the guest execute CPUID with EAX=@e->function and ECX=@e->index, and
- * store what it reads in the other members of @e. Dies if the guest does not
- * get there within RUN_SECONDS.
+ * store what it reads in the other members of @e. Dies if that takes more than
+ * RUN_SECONDS.
  */
 #define RUN_SECONDS	10
 void vcpu_cpuid(struct vcpu *vcpu, struct kvm_cpuid_entry2 *e);

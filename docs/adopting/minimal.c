@@ -6,10 +6,10 @@
  *
  *   cc -o minimal minimal.c && ./minimal
  *
- * "minimal refuse" gives the table an entry that the ioctl refuses and KVM_SET_CPUID2
- * takes, to show the way back.
+ * "minimal refuse" adds an entry that the ioctl refuses and KVM_SET_CPUID2 accepts, to
+ * show how to fall back.
  *
- * Exit: 0, and each vCPU saw its own x2APIC ID; 1 something failed.
+ * Exit: 0 if each vCPU saw its own x2APIC ID, 1 if something failed.
  */
 #include <err.h>
 #include <errno.h>
@@ -32,7 +32,7 @@
 
 #define MAX_ENTRIES	256
 #define CODE		0x1000
-#define TSS		0xfffbd000	/* Intel's VMX wants a place for one */
+#define TSS		0xfffbd000	/* Intel's VMX needs a place for one */
 
 static const uint8_t code[] = {
 	0x66, 0xb8, 0x0b, 0, 0, 0,	/* mov $0xb, %eax */
@@ -42,8 +42,8 @@ static const uint8_t code[] = {
 };
 
 /*
- * Probe.  While the capability's number is provisional, it may be that of something
- * else one day, so have the ioctl answer, too: no other says ENOENT to this.
+ * Probe.  While the capability's number is provisional, a kernel may use it for
+ * something else.  So call the ioctl too: no other returns ENOENT here.
  */
 static bool has_vm_cpuid(int vm)
 {
@@ -54,8 +54,8 @@ static bool has_vm_cpuid(int vm)
 }
 
 /*
- * Set the table, once, before the first vCPU.  No field of it is for one vCPU.  If KVM
- * refuses it, say why; the VM and the table are as before, so the old way is still open.
+ * Set the table once, before the first vCPU.  No field in it is specific to a vCPU.  If KVM
+ * refuses it, say why; the VM and the table are as before, so the old way still works.
  */
 static bool set_vm_cpuid(int vm, struct kvm_cpuid2 *cpuid)
 {
@@ -76,9 +76,9 @@ static bool set_vm_cpuid(int vm, struct kvm_cpuid2 *cpuid)
 }
 
 /*
- * The old way, and what you can delete one day: a copy per vCPU, each patched by hand.
- * This is by no means all: there are 0x8000001e's core and node IDs, 0x80000026, Xen's
- * vCPU ID; and forgetting one is the bug that all VMMs had.
+ * The old way, which you can delete one day: a copy per vCPU, each patched by hand.
+ * This is not all: there are 0x8000001e's core and node IDs, 0x80000026, and Xen's vCPU
+ * ID.  Every VMM has had the bug of forgetting one.
  */
 static void set_vcpu_cpuid(int vcpu, const struct kvm_cpuid2 *cpuid, uint32_t id)
 {
@@ -108,7 +108,7 @@ static void set_vcpu_cpuid(int vcpu, const struct kvm_cpuid2 *cpuid, uint32_t id
 	free(copy);
 }
 
-/* Let a vCPU execute the code, in real mode; what it reads in EDX of leaf 0xb. */
+/* Have a vCPU execute the code, in real mode; return what it reads in EDX of leaf 0xb. */
 static uint32_t run(int vcpu, size_t run_size)
 {
 	struct kvm_run *run = mmap(NULL, run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);

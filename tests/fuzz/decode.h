@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * From arbitrary bytes to a CPUID table.  Denser than what the ioctl takes, so that
- * a change of any byte matters and most tables are good: see struct fuzz_entry.
+ * Turn arbitrary bytes into a CPUID table.  struct fuzz_entry is denser than the ioctl's
+ * struct, so that a change of any byte matters and most tables are good.
  */
 #ifndef DECODE_H
 #define DECODE_H
@@ -30,7 +30,7 @@ struct fuzz_bytes {
 	size_t size;
 };
 
-/* What is missing is zero. */
+/* Missing bytes are zero. */
 static void fuzz_take(struct fuzz_bytes *bytes, void *to, size_t size)
 {
 	size_t n = size < bytes->size ? size : bytes->size;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Fuzz cpuid_vm.c with a sequence of ioctls and new vCPUs, any of which may fail, on one
- * VM: what it has is always the last table that it took, its vCPUs get copies of that, and
+ * VM: it always has the last table that it accepted, its vCPUs get copies of that, and
  * nothing leaks.
  */
 #include "../../linux/arch/x86/kvm/cpuid_vm.c"
@@ -44,7 +44,7 @@ static void vcpu_comes_first(struct kvm *kvm)
 	kvm->created_vcpus++;
 }
 
-/* Are the first so many bytes of user memory there? */
+/* Are the first @size bytes of user memory there? */
 static bool there(size_t size)
 {
 	return !shim.fault_at || shim.fault_at >= size;
@@ -134,7 +134,7 @@ static void step_vcpu(struct kvm *kvm, const struct model *model, const struct f
 			       &xen_id), "vCPU: entries");
 	destroy_vcpu(&vcpu);
 
-	/* Not every vCPU goes away. */
+	/* Some vCPUs stay. */
 	kvm->created_vcpus += step->header & 1;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Fuzz the program kvm-cpuid: the first line of an input is its command line, the rest
- * are the files a, b, c and d, with a form feed between two.  The program leaves its
- * memory to exit(); here that goes back to the fuzzer, which frees it.
+ * are the files a, b, c and d, separated by form feeds.  The program leaves its memory
+ * to exit(); here exit() returns to the fuzzer, which frees it.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -144,7 +144,7 @@ static int no_kvm(void)
 #undef fclose
 #undef free
 
-/* What breaks has its name in the trace that the fuzzer prints. */
+/* A function per property, so that the fuzzer's trace names the one that breaks. */
 #define PROPERTY	static __attribute__((noinline)) void
 
 PROPERTY common_fits_every_host(const struct tables *hosts, const struct table *t)
@@ -166,7 +166,7 @@ PROPERTY no_input_has_two_entries(const struct kvm_cpuid2 *cpuid)
 	}
 }
 
-/* What the model for a pool promises, of the files that there are. */
+/* Check what common promises, for the files that there are. */
 static void check_common(void)
 {
 	struct tables hosts = {};
@@ -178,7 +178,7 @@ static void check_common(void)
 	if (!hosts.nr)
 		return;
 	t.cpuid = common(&hosts);
-	/* As it is when the text is read again, which has no flags. */
+	/* As it is when read again from text, which has no flags. */
 	set_flags(t.cpuid);
 	a_table_equals_itself(&t);
 	no_input_has_two_entries(t.cpuid);

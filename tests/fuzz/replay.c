@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Run a fuzzer's inputs without the fuzzer: under another compiler, for coverage. */
+/* Run a fuzzer's inputs without the fuzzer, built by another compiler, for coverage. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

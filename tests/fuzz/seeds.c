@@ -66,7 +66,7 @@ static void seed_table(const char *table, const char *what, int n,
 	fclose(file);
 }
 
-/* Each byte of @steps is what to do and, in the high half, what fails. */
+/* Each byte of @steps says what to do and, in its high half, what fails. */
 static void seed_ioctl(const char *table, int n, const char *steps,
 		       const struct fuzz_entry *entries, int nent)
 {
@@ -105,7 +105,7 @@ int main(int argc, char **argv)
 		for (size_t n = 0; n < ARRAY_SIZE(steps); n++)
 			seed_ioctl(tables[t].name, n, steps[n], entries, nent < 4 ? nent : 4);
 
-		/* Each entry alone is a way to what KVM does for it. */
+		/* Each entry alone, too: a short way to the code for it. */
 		for (int i = 0; i < nent; i++)
 			seed_table(tables[t].name, "entry", i, &entries[i], 1);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Fuzz cpuid_vm.c with one table and one vCPU: everything that it does is what the
- * naive reference does.
+ * Fuzz cpuid_vm.c with one table and one vCPU: it must do everything that the naive
+ * reference does.
  */
 #include "../../linux/arch/x86/kvm/cpuid_vm.c"
 
@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_take(&bytes, &vcpu, sizeof(vcpu));
 	nent = fuzz_table(&bytes, entries, ARRAY_SIZE(entries));
 
-	/* AMX for every other vCPU: a bit of the input that is there anyway. */
+	/* AMX for every other vCPU: reuse a bit of the input. */
 	shim.guest_perm = vcpu.id & 1 ? ~0ull : 0;
 
 	what = differs(entries, nent, vcpu.id, vcpu.xen_id);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Test what KVM_VM_SET_CPUID and KVM_VM_GET_CPUID do besides what vm_cpuid_test, which
- * is for upstream, looks at: memory that is mapped in part, creations that fail, and
- * all state of a vCPU, also without a local APIC in the kernel.
+ * Test what vm_cpuid_test, which is for upstream, does not test of KVM_VM_SET_CPUID and
+ * KVM_VM_GET_CPUID: memory that is mapped in part, creations that fail, and all state of
+ * a vCPU, also without a local APIC in the kernel.
  */
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -42,7 +42,7 @@ TEST_F_TIMEOUT(abi, failed_create, CASE_TIMEOUT_S)
 	assert_errno("vCPU 2 of 2", __vm_ioctl(self->vm, KVM_CREATE_VCPU, (void *)2ul), EINVAL);
 	assert_set(self->vm, full_table(), 0);
 
-	/* The file descriptor is the last thing that vCPU creation needs. */
+	/* The last thing that vCPU creation needs is a file descriptor. */
 	getrlimit(RLIMIT_NOFILE, &old);
 	none = old;
 	none.rlim_cur = 0;
@@ -56,7 +56,7 @@ TEST_F_TIMEOUT(abi, failed_create, CASE_TIMEOUT_S)
 	assert_new_vcpu(__vm_vcpu_add(self->vm, 1)->fd, 1, self->table);
 }
 
-/* KVM_SET_CPUID and KVM_SET_CPUID2 are -EBUSY before anything else is wrong. */
+/* KVM_SET_CPUID and KVM_SET_CPUID2 return -EBUSY before any other error. */
 TEST_F_TIMEOUT(abi, vcpu_busy, CASE_TIMEOUT_S)
 {
 	const u32 sizes[] = { 0, 1, CPUID_MAX_ENTRIES + 1, -1u };
@@ -76,7 +76,7 @@ TEST_F_TIMEOUT(abi, vcpu_busy, CASE_TIMEOUT_S)
 	}
 }
 
-/* A table of which only the first so many bytes are mapped. */
+/* A table of which only the first bytes are mapped. */
 TEST_F_TIMEOUT(abi, partly_mapped, CASE_TIMEOUT_S)
 {
 	const size_t entry = sizeof(struct kvm_cpuid_entry2), header = sizeof(struct kvm_cpuid2);
@@ -151,7 +151,7 @@ TEST_F_TIMEOUT(abi, two_vms, CASE_TIMEOUT_S)
 	assert_new_vcpu(__vm_vcpu_add(self->vm, 1)->fd, 1, self->table);
 }
 
-/* A vCPU under the VM's table, and one that has its own copy. */
+/* A vCPU that inherits the VM's table, and one that has a copy of its own. */
 enum { UNDER_TABLE, WITH_COPY, NR_TWINS };
 
 FIXTURE(twins) {
@@ -225,7 +225,7 @@ static const struct {
 	STATE(KVM_GET_XSAVE, struct kvm_xsave),
 };
 
-/* 0 or 1 as from KVM_GET_MSRS: how many MSRs were read. */
+/* Return 0 or 1, as KVM_GET_MSRS does: the number of MSRs that were read. */
 static int get_msr(struct kvm_vcpu *vcpu, u32 index, u64 *value)
 {
 	struct {
@@ -258,8 +258,8 @@ static bool is_clock(u32 msr)
 }
 
 /*
- * What VMX lets a vCPU do follows from its CPUID.  It takes a write, or one of the MSRs
- * that KVM_GET_MSR_INDEX_LIST leaves out, to see it.
+ * What VMX lets a vCPU do follows from its CPUID.  Only a write, or an MSR that
+ * KVM_GET_MSR_INDEX_LIST leaves out, shows it.
  */
 static void assert_same_vmx(struct kvm_vcpu *vcpu[NR_TWINS], bool has_vmx)
 {
@@ -281,7 +281,7 @@ static void assert_same_vmx(struct kvm_vcpu *vcpu[NR_TWINS], bool has_vmx)
 	}
 }
 
-/* No state tells a new vCPU from its twin. */
+/* A new vCPU has the same state as its twin. */
 TEST_F_TIMEOUT(twins, same_state, CASE_TIMEOUT_S)
 {
 	static const u32 ids[] = { 35, 0, 255, 300 };

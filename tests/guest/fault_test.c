@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Test that KVM_VM_SET_CPUID and KVM_VM_GET_CPUID, and the creation of vCPUs under
- * a VM's CPUID table, survive that memory can't be allocated or accessed.
+ * a VM's CPUID table, survive failed allocations and failed accesses to memory.
  *
  * The kernel makes the first, the second, ... of a call's allocations and copies
- * from and to userspace fail, one per call, until it has no more of them.  Such a
- * call fails with the documented error, or succeeds if the kernel can do without.
- * In any case the VM has the table that it had, and works.
+ * from and to userspace fail, one per call, until the call has no more of them.
+ * The call fails with the documented error, or succeeds if the kernel can do
+ * without.  In any case the VM keeps its table, and works.
  *
- * This needs CONFIG_FAULT_INJECTION and what depends on it.  What failed calls leave
- * behind is for kmemleak to find.
+ * This needs CONFIG_FAULT_INJECTION and what depends on it.  kmemleak finds what
+ * failed calls leave behind.
  */
 #include <limits.h>
 #include <sys/mman.h>
@@ -62,7 +62,7 @@ static bool write_knob(enum fault fault, const char *name, const char *value)
 	return is_ok;
 }
 
-/* How many faults of this kind are left; debugfs wants a new file for each look. */
+/* The number of faults of this kind that are left.  Each read needs a new debugfs file. */
 static int faults_left(enum fault fault)
 {
 	int fd = open_knob(fault, "times", O_RDONLY);
@@ -74,7 +74,7 @@ static int faults_left(enum fault fault)
 	return atoi(buf);
 }
 
-/* Any allocation may fail, also one that could wait for memory, and silently. */
+/* Let any allocation fail, even if it could wait for memory, and without a message. */
 static bool prepare_faults(void)
 {
 	enum fault i;
@@ -127,13 +127,13 @@ static void sweep_end(struct sweep *s)
 	ksft_print_msg("%s: %d calls failed, %d succeeded nonetheless\n", s->call,
 		       s->nr_failed, s->nr_survived);
 
-	/* A test of nothing isn't one. */
+	/* The sweep must have tested something. */
 	TEST_ASSERT(s->nr_failed, "No call failed");
 }
 
 /*
- * Do the call with the next fault.  Returns what it returns, or a negative errno.
- * When the call has no such fault, it is the last one of the sweep.
+ * Do the call with the next fault.  Return what it returns, or a negative errno.
+ * A call that the fault does not hit is the last one of the sweep.
  */
 static int sweep_ioctl(struct sweep *s, int fd, unsigned long cmd, void *arg)
 {
@@ -151,8 +151,8 @@ static int sweep_ioctl(struct sweep *s, int fd, unsigned long cmd, void *arg)
 		r = -errno;
 
 	/*
-	 * Zero if it was injected.  Else the fault is still to come, and may hit these
-	 * two, which then are the ones without which there is none left.
+	 * Zero if the fault was injected.  Otherwise it is still pending, and may hit
+	 * this read or the write that cancels it.
 	 */
 	is_injected = pread(s->fail_nth_fd, n, sizeof(n), 0) > 0 && n[0] == '0';
 	TEST_ASSERT(pwrite(s->fail_nth_fd, "0", 1, 0) == 1 || errno == EFAULT,
@@ -176,7 +176,7 @@ static int sweep_ioctl(struct sweep *s, int fd, unsigned long cmd, void *arg)
 	return r;
 }
 
-/* A call that failed did so because of the fault, and as it should. */
+/* Only a fault may make a call fail, and only with the right error. */
 static void assert_fault_errno(const struct sweep *s, int r)
 {
 	TEST_ASSERT(s->injected, "%s failed without a fault: %s", s->call, strerror(-r));
@@ -219,7 +219,7 @@ TEST_F_TIMEOUT(set, sweep, CASE_TIMEOUT_S)
 
 	sweep_begin(&s, "KVM_VM_SET_CPUID");
 	do {
-		/* The one of the failed call before, if there is nothing to set back. */
+		/* Drop the VM of the last call, if there is no old table to restore. */
 		if (vm && !old) {
 			kvm_vm_free(vm);
 			vm = NULL;
@@ -256,7 +256,7 @@ TEST_F_TIMEOUT(get, sweep, CASE_TIMEOUT_S)
 
 	vm_set_cpuid(vm, table);
 
-	/* Fault its pages in, not to have that fail in the ioctl. */
+	/* Fault its pages in, so that this does not fail in the ioctl. */
 	memset(seen, 0, kvm_cpuid2_size(CPUID_MAX_ENTRIES));
 
 	sweep_begin(&s, "KVM_VM_GET_CPUID");
@@ -305,7 +305,7 @@ TEST_F_TIMEOUT(create, sweep, CASE_TIMEOUT_S)
 		assert_vm_cpuid(vm, table);
 		if (r < 0) {
 			assert_fault_errno(&s, r);
-			/* If it is the only one, then it is as if it had never been. */
+			/* If it is the only vCPU, the VM is as if it had never been. */
 			assert_errno("KVM_VM_SET_CPUID", __vm_set_cpuid(vm, again),
 				     first ? EBUSY : 0);
 			assert_new_vcpu(__vm_vcpu_add(vm, id)->fd, id, first ? table : again);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Test random sequences of the ioctls that set, get and use guest CPUID, with random
- * tables, good and bad ones, against a model of what they should do.
+ * tables, good and bad, against a model of what they should do.
  *
- * A sequence is the life of a VM.  It depends on its seed alone, so that one that fails
- * can be repeated.
+ * A sequence is the life of a VM.  It depends on its seed alone, so that a sequence that
+ * fails can be repeated.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -17,7 +17,7 @@
 #include "util.h"
 
 #define DEFAULT_SECONDS		10
-/* Most of a VM's end is to wait: let there be many VMs at a time. */
+/* Destroying a VM is mostly waiting: have many VMs at a time. */
 #define NR_PROCESSES		8
 #define MAX_VCPUS		4
 #define MAX_STEPS		60
@@ -52,7 +52,7 @@ static struct {
 	u64 seeds[NR_PROCESSES];
 } *shared;
 
-/* What the VM must have: the table that it was given, and what its vCPUs were told. */
+/* What the VM must have: its table, and the settings of its vCPUs. */
 static struct {
 	struct kvm_vm *vm;
 	struct kvm_cpuid2 *table;
@@ -64,7 +64,7 @@ static struct {
 	} vcpus[MAX_VCPUS];
 } model;
 
-/* The end of what is mapped. */
+/* The end of the mapped memory. */
 static void *memory_end;
 static u32 max_vcpu_id;
 
@@ -74,7 +74,7 @@ static void expect(const char *what, int r, int error)
 	assert_errno(what, r, error);
 }
 
-/* Change a table, often so that KVM doesn't take it. */
+/* Change a table, often so that KVM rejects it. */
 static void mutate(struct kvm_cpuid2 *t)
 {
 	struct kvm_cpuid_entry2 *e = &t->entries[random_below(t->nent)];
@@ -106,7 +106,7 @@ static void mutate(struct kvm_cpuid2 *t)
 	}
 }
 
-/* In the order in which KVM looks: what is mapped, and what else is wrong. */
+/* In KVM's order: is all of it mapped, and is anything else wrong? */
 static int model_set_error(const struct kvm_cpuid2 *t, u32 room, u32 *padding)
 {
 	int error;
@@ -269,7 +269,7 @@ static void do_random_op(bool may_create)
 	n = random_below(total);
 	for (i = 0; n >= ops[i].weight; i++)
 		n -= ops[i].weight;
-	/* Let there be many sets, and VMs with and without a table. */
+	/* Make many sets, and VMs with and without a table. */
 	if (ops[i].op == do_create && !may_create)
 		i = 0;
 	atomic_fetch_add(&shared->nr_ops[i], 1);
@@ -295,7 +295,7 @@ static void run_sequence(u64 seed)
 	atomic_fetch_add(&shared->nr_sequences, 1);
 }
 
-/* Each process does every NR_PROCESSESth sequence. */
+/* Each process runs every NR_PROCESSESth sequence. */
 static void run_process(int process, u64 seed, unsigned long count, int seconds)
 {
 	time_t deadline = time(NULL) + seconds;
@@ -378,7 +378,7 @@ int main(int argc, char *argv[])
 	}
 	for (i = 0; i < ARRAY_SIZE(ops); i++) {
 		ksft_print_msg("done %lu times\n", shared->nr_ops[i]);
-		/* What was never done isn't known to work; but few sequences don't have all. */
+		/* Each operation and error must have occurred; a few sequences may lack some. */
 		ksft_test_result(shared->nr_ops[i] || count, "%s\n", ops[i].name);
 	}
 	ksft_print_msg("%lu sequences\n", shared->nr_sequences);

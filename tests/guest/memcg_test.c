@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Test what a process can make KVM hold by KVM_VM_SET_CPUID: one table for each of
- * its VMs and each of their vCPUs, however often it sets one and however often the
- * creation of a vCPU fails, and charged to the process's memory cgroup.
+ * Test how much memory a process can make KVM hold by KVM_VM_SET_CPUID: one table for
+ * each of its VMs and each of their vCPUs, however often it sets one and however often
+ * the creation of a vCPU fails, all charged to the process's memory cgroup.
  *
- * The kernel counts the memory of a cgroup in batches for each CPU.  So there are
- * many VMs, and what is expected is far from what is not.
+ * The kernel counts the memory of a cgroup in batches for each CPU.  So use many VMs,
+ * and keep what is expected far from what is wrong.
  */
 #include <limits.h>
 #include <sys/resource.h>
@@ -19,10 +19,10 @@
 #define NR_VMS		128
 #define NR_VCPUS	128
 
-/* What one table takes if it has as many entries as KVM accepts. */
+/* The size of a table that has as many entries as KVM accepts. */
 #define TABLE_SIZE	(CPUID_MAX_ENTRIES * sizeof(struct kvm_cpuid_entry2))
 
-/* What the tables of all VMs, or of all vCPUs, take; and half of it is a lot. */
+/* The size of the tables of all VMs, or of all vCPUs; half of it counts as a lot. */
 #define ALL_TABLES	(NR_VMS * (long)TABLE_SIZE)
 #define A_LOT		(ALL_TABLES / 2)
 
@@ -101,7 +101,7 @@ static int create_vcpu(int vm, unsigned long id)
 	return fd;
 }
 
-/* What the process gained, or with a minus lost, since @before. */
+/* What the process gained since @before, or lost if it is negative. */
 static long report_gain(const char *what, long before)
 {
 	long gain = kernel_memory() - before;
@@ -213,7 +213,7 @@ TEST_F_TIMEOUT(memcg, vcpus, CASE_TIMEOUT_S)
 	TEST_ASSERT(report_gain("both VMs closed", start) < A_LOT, "a vCPU leaves something behind");
 }
 
-/* A vCPU that can't be created leaves no table behind.  A file descriptor is the last that it needs. */
+/* A vCPU that can't be created leaves no table behind.  A file descriptor is what it needs last. */
 TEST_F_TIMEOUT(memcg, failed_vcpus, CASE_TIMEOUT_S)
 {
 	struct rlimit limit = { };

@@ -21,7 +21,7 @@ static struct input {
 } inputs[MAX_INPUTS];
 static int nr_inputs;
 
-/* Read CPUID again and again, in a state of CR4 and the local APIC of its own. */
+/* Read CPUID again and again, with CR4 and the local APIC in states of each vCPU's own. */
 static void guest_code(int n)
 {
 	static u32 first[NR_VCPUS][MAX_INPUTS][4];
@@ -58,7 +58,7 @@ FIXTURE_VARIANT_ADD(migration, supported) { .table = supported_table };
 FIXTURE_VARIANT_ADD(migration, topology) { .table = topology_table };
 FIXTURE_VARIANT_ADD(migration, hyperv) { .table = hyperv_table };
 
-/* All that the target knows of the source is what ioctls returned, and memory. */
+/* The target knows only what ioctls returned for the source, and its memory. */
 static void migrate(struct kvm_vm *vm, struct kvm_vcpu *vcpus[NR_VCPUS])
 {
 	struct kvm_x86_state *states[NR_VCPUS];
@@ -89,7 +89,7 @@ TEST_F_TIMEOUT(migration, running_guest, CASE_TIMEOUT_S)
 	struct kvm_vcpu *vcpus[NR_VCPUS];
 	int i, hop;
 
-	/* An undefined subleaf, and what is out of range, too. */
+	/* Include an undefined subleaf, and what is out of range. */
 	inputs[nr_inputs++] = (struct input) { 0xb, 0x77 };
 	inputs[nr_inputs++] = (struct input) { 0x7fffffff, 0 };
 	for (i = 0; i < table->nent && nr_inputs < MAX_INPUTS; i++)
@@ -107,7 +107,7 @@ TEST_F_TIMEOUT(migration, running_guest, CASE_TIMEOUT_S)
 	for (hop = 0; hop <= NR_HOPS; hop++) {
 		if (hop)
 			migrate(vm, vcpus);
-		/* Not a single pass gets lost, or is there twice. */
+		/* No pass gets lost or repeated. */
 		for (i = 0; i < NR_VCPUS; i++)
 			TEST_ASSERT_EQ(run_guest_code(vcpus[i]), hop);
 	}
@@ -117,7 +117,7 @@ TEST_F_TIMEOUT(migration, running_guest, CASE_TIMEOUT_S)
 
 EMPTY_FIXTURE(compare)
 
-/* Two tables are the same to memcmp() if and only if they are to the ABI; -b: every Nth bit. */
+/* memcmp() says that two tables are the same if and only if the ABI does; -b: every Nth bit. */
 TEST_F_TIMEOUT(compare, every_bit, CASE_TIMEOUT_S)
 {
 	struct kvm_cpuid2 *table = topology_table(), *source = model_table(table, 0);

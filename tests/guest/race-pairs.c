@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Two threads, each with one ioctl as often as it can: the more often two accesses
- * meet, the more likely KCSAN, which watches few of them, sees a data race.  It
- * judges by errors only; race_test looks at what comes out.
+ * Have two threads each repeat an ioctl as fast as they can: the more often two accesses
+ * meet, the more likely KCSAN, which watches few of them, sees a data race.  This checks
+ * for errors only; race_test checks the results.
  *
  * usage: race-pairs SECONDS
  */

@@ -3,10 +3,10 @@
  * Test that KVM_VM_SET_CPUID keeps its promises when it races with itself, with
  * KVM_VM_GET_CPUID, with the creation of vCPUs and with the end of the VM.
  *
- * Groups of threads do random operations on a VM that they share, and check what each
- * returns against what has begun, and what was done, before.  When all are done, the
- * group's first thread looks at the VM's table and at all vCPUs; then all of them close
- * the VM at once, and go on with a new one.
+ * Groups of threads do random operations on a VM that they share, and check each result
+ * against the operations that began or ended before.  When all are done, the group's
+ * first thread checks the VM's table and all vCPUs; then all threads close the VM at
+ * once, and go on with a new one.
  */
 #include <getopt.h>
 #include <poll.h>
@@ -32,7 +32,7 @@
 /* More than the largest table. */
 #define BUFFER_SIZE		(4 * 4096)
 
-/* All different, the first is none; similar ones use freed memory again. */
+/* All different; the first means no table.  Tables of similar sizes reuse freed memory. */
 static const u32 table_sizes[] = { 0, 5, 6, 7, 8, 20, 230, 256 };
 
 #define NR_TABLES		ARRAY_SIZE(table_sizes)
@@ -58,7 +58,7 @@ struct thread {
 	pthread_t pthread;
 	struct kvm_cpuid2 *buffer;
 	int index, fd;
-	/* The last table that it set, if it set one. */
+	/* The last table that the thread set, if any. */
 	int last_set;
 	int nr_vcpus;
 	struct {
@@ -76,7 +76,7 @@ struct group {
 	char debugfs[64];
 	bool is_over;
 
-	/* What has begun, or was done, in this round. */
+	/* What began, or ended, in this round. */
 	atomic_int nr_ready;
 	atomic_uint sets_begun;
 	atomic_bool is_creating, is_created;
@@ -127,7 +127,7 @@ static struct kvm_cpuid2 *make_room(struct kvm_cpuid2 *buffer)
 	return buffer;
 }
 
-/* All entries of a table differ from those of all others, of other groups too. */
+/* All entries of a table differ from those of all other tables, in all groups. */
 static void init_tables(struct group *g)
 {
 	static const u32 functions[] = { 0x0, 0x4, 0xb, 0x1f, 0x80000026 };
@@ -160,7 +160,7 @@ static int identify(struct group *g, const struct kvm_cpuid2 *t)
 	return UNKNOWN_TABLE;
 }
 
-/* Was it set, or is it what a VM begins with? */
+/* Was it set, or does a VM begin with it? */
 static void check_seen(struct group *g, int table, const char *what)
 {
 	check(WHOLE_TABLE, table != UNKNOWN_TABLE && (!table || g->sets_begun & BIT(table)),
@@ -186,7 +186,7 @@ static void op_set(struct thread *t)
 	}
 }
 
-/* Another table, none of the known ones: it would be noticed. */
+/* A table that is none of the known ones, so that a check would notice it. */
 static void op_set_bad(struct thread *t)
 {
 	struct kvm_cpuid2 *bad = make_room(t->buffer);
@@ -225,8 +225,8 @@ static void op_get_size(struct thread *t)
 }
 
 /*
- * Which table debugfs shows, or -1 if it has no file: there is none before the first set, and
- * for a VM of the same name as one whose folder is still there.
+ * Return which table debugfs shows, or -1 if it has no file: there is none before the first
+ * set, nor for a VM with the name of one whose folder is still there.
  */
 static int read_debugfs(struct thread *t)
 {
@@ -268,7 +268,7 @@ static void check_vcpu(struct group *g, int fd, u32 id, int table)
 	free(expected);
 }
 
-/* Often an ID that is in use already, rarely one that is too big. */
+/* Often use an ID that is in use already, rarely one that is too big. */
 static void op_create(struct thread *t)
 {
 	u32 id = one_in(16) ? max_vcpu_id - random_below(2) : random_below(8);
@@ -288,7 +288,7 @@ static void op_create(struct thread *t)
 	t->vcpus[t->nr_vcpus].id = id;
 	t->vcpus[t->nr_vcpus++].has_own_table = false;
 
-	/* The table doesn't change any more. */
+	/* From here on, the table doesn't change. */
 	check_vcpu(g, fd, id, get_table(g, t->fd, t->buffer));
 }
 
@@ -305,7 +305,7 @@ static void op_vcpu_set(struct thread *t)
 	t->vcpus[i].has_own_table = true;
 }
 
-/* Few creations, as they end the interesting part of a VM's life. */
+/* Create few vCPUs, as that ends the interesting part of a VM's life. */
 static const struct {
 	void (*op)(struct thread *t);
 	int weight;
@@ -316,7 +316,7 @@ static const struct {
 
 static void do_op(struct thread *t, bool may_create)
 {
-	/* Without the last two, if it may not. */
+	/* Without the last two, if it may not create vCPUs. */
 	int i, n = random_below(may_create ? 65 : 52);
 
 	for (i = 0; n >= ops[i].weight; i++)
@@ -324,7 +324,7 @@ static void do_op(struct thread *t, bool may_create)
 	ops[i].op(t);
 }
 
-/* When all is quiet. */
+/* Runs when no other thread uses the VM. */
 static void check_vm(struct group *g)
 {
 	struct thread *t, *first = g->threads;
@@ -344,7 +344,7 @@ static void check_vm(struct group *g)
 	i = read_debugfs(first);
 	check(LAST_SET, i == table || i < 0, "debugfs has table %d, not %d", i, table);
 
-	/* What a vCPU gets that is created now, maybe the first. */
+	/* A vCPU that is created now, maybe the first, must get the table. */
 	i = ioctl(g->vm, KVM_CREATE_VCPU, 100ul);
 	check(ERRORS, i >= 0, "create: %s", strerror(errno));
 	check_vcpu(g, i, 100, table);
@@ -387,7 +387,7 @@ static void *run_thread(void *arg)
 		t->nr_vcpus = 0;
 		nr_ops = g->nr_ops_without_vcpu + 1 + random_below(MAX_OPS_WITH_VCPUS);
 
-		/* To sleep, and be woken one after the other, would order the threads. */
+		/* Spin: sleeping threads would wake one after the other, in some order. */
 		g->nr_ready++;
 		while (g->nr_ready < g->nr_threads)
 			sched_yield();
@@ -400,7 +400,7 @@ static void *run_thread(void *arg)
 			close(g->vm);
 		}
 		pthread_barrier_wait(&g->barrier);
-		/* Any of them may have the last reference. */
+		/* Any of them may drop the last reference. */
 		close(t->fd);
 		while (t->nr_vcpus)
 			close(t->vcpus[--t->nr_vcpus].fd);
@@ -430,7 +430,7 @@ static void run_groups(int nr_threads)
 		pthread_join(groups[i / GROUP_THREADS].threads[i % GROUP_THREADS].pthread, NULL);
 }
 
-/* An ioctl by a thread of its own, which waits. */
+/* An ioctl in a thread of its own, which waits. */
 struct queued_ioctl {
 	pthread_t thread;
 	int fd, ret, error;
@@ -453,11 +453,11 @@ static void queue_ioctl(struct queued_ioctl *q, int fd, unsigned long cmd, void 
 {
 	*q = (struct queued_ioctl) { .fd = fd, .cmd = cmd, .arg = arg };
 	TEST_ASSERT(!pthread_create(&q->thread, NULL, run_queued_ioctl, q), "pthread_create");
-	/* Time to get to where it waits; if it takes longer, less is tested. */
+	/* Give it time to get to where it waits; if it needs more, less is tested. */
 	usleep(50000);
 }
 
-/* A get that keeps the VM's lock, as its page faults, but the first, wait to be told. */
+/* A get that holds the VM's lock, as all but its first page fault wait to be told. */
 struct stalled_get {
 	struct kvm_cpuid2 *buffer;
 	struct queued_ioctl get;
@@ -488,19 +488,19 @@ static void release(struct stalled_get *s)
 	};
 	struct pollfd fault = { .fd = s->uffd, .events = POLLIN };
 
-	/* A smaller table takes no more than the first page. */
+	/* A smaller table needs only the first page. */
 	poll(&fault, 1, 2000);
 	TEST_ASSERT(!ioctl(s->uffd, UFFDIO_ZEROPAGE, &zeropage), "UFFDIO_ZEROPAGE: %s",
 		    strerror(errno));
-	/* The next one gets to its own page fault, if it is a get, too. */
+	/* The next one gets to its own page fault, if it is also a get. */
 	usleep(50000);
 }
 
 /*
- * A creation, a get and a set queue up behind a get that is stalled.  Where a creation
- * lets go of the VM's lock, as in older kernels, it begins, and ends only after the second get,
- * which keeps it from that, and after the set, which waits since before.  So the set
- * comes in the midst of the creation.
+ * A creation, a get and a set queue up behind a get that is stalled.  In older kernels, a
+ * creation drops the VM's lock: it begins, and ends only after the second get, which stalls
+ * it, and after the set, which waited before it.  So the set comes in the middle of the
+ * creation.
  */
 static void test_set_in_creation(void)
 {
@@ -543,7 +543,7 @@ static void test_set_in_creation(void)
 		close(second.uffd);
 		munmap(first.buffer, BUFFER_SIZE);
 		munmap(second.buffer, BUFFER_SIZE);
-		/* They may get on in another order, but not each time. */
+		/* They may run in another order, but not every time. */
 		if (is_broken || set.error == EBUSY)
 			break;
 	}
@@ -591,7 +591,7 @@ int main(int argc, char *argv[])
 	for (i = 0; i < NR_PROMISES; i++) {
 		ksft_print_msg("checked %lu times, broken %lu times\n", promises[i].checked,
 			       promises[i].broken);
-		/* What was never checked isn't known to hold. */
+		/* Each check must have run. */
 		ksft_test_result(promises[i].checked && !promises[i].broken, "%s\n",
 				 promises[i].name);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the house's tests of KVM_VM_SET_CPUID share: options, random numbers, CPUID
- * tables, and the model of the ABI, which is the unit tests' reference.
+ * What the project's own tests of KVM_VM_SET_CPUID share: options, random numbers, CPUID
+ * tables, and the model of the ABI, which is also that of the unit tests.
  */
 #ifndef TESTS_GUEST_UTIL_H
 #define TESTS_GUEST_UTIL_H
@@ -18,7 +18,7 @@
 #include "processor.h"
 #include "hyperv.h"
 
-/* No test calls all of it. */
+/* No test uses all of this. */
 #pragma GCC diagnostic ignored "-Wunused-function"
 #include "../unit/reference.h"
 
@@ -33,12 +33,12 @@
 #define XSTATE_MIN_SIZE		576
 
 /*
- * A case takes well below a second, or some seconds in an emulated machine.  There, a
+ * A case takes much less than a second, or some seconds in an emulated machine, where a
  * kernel that looks for bugs takes many times as long.
  */
 #define CASE_TIMEOUT_S		300
 
-/* For cases that need a time limit of their own, and nothing else. */
+/* For cases that need nothing but a time limit. */
 #define EMPTY_FIXTURE(name)							\
 	FIXTURE(name) {};							\
 	FIXTURE_SETUP(name) {}							\
@@ -93,7 +93,7 @@ static inline bool one_in(u32 n)
 	return !random_below(n);
 }
 
-/* A register's value: often one that is special. */
+/* A value for a register, often a special one. */
 static inline u32 random_value(void)
 {
 	const u32 values[] = { 0, ~0u, BIT(random_below(32)), random_u32() & random_u32(),
@@ -102,7 +102,7 @@ static inline u32 random_value(void)
 	return values[random_below(ARRAY_SIZE(values))];
 }
 
-/* For the tests that do something else each time. */
+/* For tests that differ each time. */
 static inline u64 new_seed(void)
 {
 	struct timespec now;
@@ -127,7 +127,7 @@ static inline struct kvm_cpuid_entry2 *cpuid_find(struct kvm_cpuid2 *t, u32 func
 	return i < 0 ? NULL : &t->entries[i];
 }
 
-/* Add @new, or put it in the place of the entry that it clashes with. */
+/* Add @new, or replace the entry that clashes with it. */
 static inline void cpuid_put(struct kvm_cpuid2 *t, struct kvm_cpuid_entry2 new)
 {
 	struct kvm_cpuid_entry2 *e = cpuid_find(t, new.function, new.index);
@@ -161,7 +161,7 @@ static inline struct kvm_cpuid2 *supported_table(void)
 	return t;
 }
 
-/* With leaves that have IDs, which a VMM doesn't have to fill in. */
+/* With leaves that have IDs, which a VMM need not fill in. */
 static inline struct kvm_cpuid2 *topology_table(void)
 {
 	static const struct kvm_cpuid_entry2 topology[] = {
@@ -199,7 +199,7 @@ static inline struct kvm_cpuid2 *full_table(void)
 	return t;
 }
 
-/* Hyper-V's leaves go where KVM's were, as every VMM does it. */
+/* Hyper-V's leaves take the place of KVM's, as in every VMM. */
 static inline struct kvm_cpuid2 *hyperv_table(void)
 {
 	const struct kvm_cpuid2 *hv = kvm_get_supported_hv_cpuid();
@@ -239,7 +239,7 @@ static inline struct kvm_cpuid2 *random_table(void)
 			.ecx = random_value(), .edx = random_value(),
 		};
 
-		/* An AMX feature needs a permission, and no older kernel adjusts SGX alike. */
+		/* An AMX feature needs a permission, and older kernels adjust SGX differently. */
 		if (e.function == 0xd)
 			e = (struct kvm_cpuid_entry2) { 0xd, e.index, e.flags, e.eax & 0x2ff, e.ebx };
 		if (e.function == 0x80000008)
@@ -256,7 +256,7 @@ static inline struct kvm_cpuid2 *random_table(void)
 	return t;
 }
 
-/* The ABI: the sorted table of a vCPU, without its state; with ID 0, that of the VM. */
+/* The ABI: a vCPU's sorted table, without its state; with ID 0, the VM's. */
 static inline struct kvm_cpuid2 *model_table(const struct kvm_cpuid2 *table, u32 id)
 {
 	struct kvm_cpuid2 *t = cpuid_alloc();
@@ -269,7 +269,7 @@ static inline struct kvm_cpuid2 *model_table(const struct kvm_cpuid2 *table, u32
 	return t;
 }
 
-/* The ABI: the table of a new vCPU, which is also what its VMM would have to set. */
+/* The ABI: a new vCPU's table, which is also what its VMM would have to set. */
 static inline struct kvm_cpuid2 *model_new_vcpu(const struct kvm_cpuid2 *table, u32 id)
 {
 	struct kvm_cpuid2 *t = model_table(table, id);
@@ -301,7 +301,7 @@ static inline void assert_same_cpuid(const char *what, const struct kvm_cpuid2 *
 			    e[i].function, e[i].index, e[i].eax, e[i].ebx, e[i].ecx, e[i].edx);
 }
 
-/* Compare with what @table becomes; without @table, the VM has none. */
+/* Compare with what KVM makes of @table; if that is NULL, the VM must have none. */
 static inline void assert_vm_cpuid(struct kvm_vm *vm, const struct kvm_cpuid2 *table)
 {
 	struct kvm_cpuid2 *seen = vm_get_cpuid(vm), *expected;
@@ -316,8 +316,8 @@ static inline void assert_vm_cpuid(struct kvm_vm *vm, const struct kvm_cpuid2 *t
 }
 
 /*
- * Older kernels don't return the number of entries if KVM_GET_CPUID2 succeeds.  Then
- * what is behind them is still zero, as the caller left it.
+ * In older kernels, KVM_GET_CPUID2 doesn't return the number of entries if it succeeds.
+ * What is behind them is still zero then, as the caller left it.
  */
 static inline struct kvm_cpuid2 *vcpu_table(int vcpu_fd)
 {
@@ -346,7 +346,7 @@ static inline void assert_errno(const char *what, int r, int error)
 		    strerror(error), r < 0 ? strerror(errno) : "success");
 }
 
-/* Run the guest until it is done, or to its next GUEST_SYNC(), whose argument is returned. */
+/* Run the guest until it is done, or to its next GUEST_SYNC(), and return that argument. */
 static inline u64 run_guest_code(struct kvm_vcpu *vcpu)
 {
 	struct ucall uc;

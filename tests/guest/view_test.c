@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Test that a guest can't tell whether its vCPUs have the VM's CPUID table, by
- * KVM_VM_SET_CPUID, or one each, by KVM_SET_CPUID2, in which the VMM filled in the IDs:
- * the twins read the same in every state that changes what CPUID returns.
+ * Test that a guest can't tell whether its vCPUs inherited the VM's CPUID table, from
+ * KVM_VM_SET_CPUID, or got one each, from KVM_SET_CPUID2, with IDs from the VMM: both
+ * must read the same in every state that changes what CPUID returns.
  */
 #include <linux/kvm_para.h>
 
@@ -19,7 +19,7 @@ enum { UNDER_TABLE, WITH_COPY, NR_TWINS };
 
 static const u32 ids[] = { 300, 0 };
 
-/* Tell the host all that CPUID returns, as one number. */
+/* Tell the host a hash of all that CPUID returns. */
 static void guest_view(void)
 {
 	static const u32 bases[] = { 0, 0x40000000, 0x40000100, 0x80000000, 0xc0000000 };
@@ -68,7 +68,7 @@ static u64 assert_same_view(struct kvm_vcpu *vcpu[NR_TWINS])
 	return view;
 }
 
-/* Turn something on or off, and return whether KVM takes that. */
+/* Turn something on or off, and return whether KVM accepts that. */
 static int change_cr4(struct kvm_vcpu *vcpu, u64 bit, bool on)
 {
 	struct kvm_sregs sregs;
@@ -210,7 +210,7 @@ static void guest_kick_cpu(u64 id, bool has_unhalt)
 
 EMPTY_FIXTURE(view)
 
-/* PV_UNHALT, and its hypercall, are gone when HLT doesn't exit. */
+/* PV_UNHALT and its hypercall are gone when HLT doesn't exit. */
 TEST_F_TIMEOUT(view, pv_unhalt, CASE_TIMEOUT_S)
 {
 	struct kvm_vcpu *vcpu;
@@ -237,7 +237,7 @@ TEST_F_TIMEOUT(view, pv_unhalt, CASE_TIMEOUT_S)
 	}
 }
 
-/* 16-bit code: SMM begins so, with flat segments. */
+/* 16-bit code, with flat segments, as at the start of SMM. */
 extern const char smi_handler[], smi_handler_end[];
 asm(".pushsection .rodata\n"
 	".code16\n"
@@ -257,7 +257,7 @@ static void guest_has_osxsave(void)
 	GUEST_DONE();
 }
 
-/* To enter SMM clears CR4, and to leave it restores CR4. */
+/* Entering SMM clears CR4, and leaving it restores CR4. */
 TEST_F_TIMEOUT(view, smm, CASE_TIMEOUT_S)
 {
 	struct kvm_vm *vm = vm_create(1);
@@ -302,7 +302,7 @@ TEST_F_TIMEOUT(view, init, CASE_TIMEOUT_S)
 	kvm_vm_free(vm);
 }
 
-/* By the host, since a guest would die of what a random table doesn't allow. */
+/* The host compares: a guest would die of what a random table doesn't allow. */
 static void change_any(struct kvm_vcpu *vcpu[NR_TWINS])
 {
 	static int (* const changes[])(struct kvm_vcpu *vcpu, u64 bits, bool on) = {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Runs QEMU with -accel kvm in the emulated machine, and compares what its guests' CPUs
- * read by CPUID with one table per VM (vm-cpuid=on) and with one per vCPU (off).
+ * Run QEMU with -accel kvm in the emulated machine, and compare what its guests' CPUs read
+ * by CPUID with one table per VM (vm-cpuid=on) and with one per vCPU (off).
  *
  * usage: driver matrix [full] | plug | migrate | refuse | host | sabotage | stock | linux
  *
- * Prints TAP.  Everything is real: the guest in guest.S executes CPUID on every vCPU.
+ * Prints TAP.  The guest in guest.S really executes CPUID, on every vCPU.
  */
 #define _GNU_SOURCE
 #include <cpuid.h>
@@ -32,7 +32,7 @@
 #define RAM_SIZE	(64ul << 20)
 #define MAX_ID		((RAM_SIZE - SLOTS) / SLOT_SIZE)
 #define MAX_ARGS	96
-#define SECONDS		30	/* of the emulated machine, for whatever a machine is waited for */
+#define SECONDS		30	/* of the emulated machine's: the limit for each wait */
 
 struct record {
 	uint32_t leaf, subleaf, reg[4];
@@ -107,7 +107,7 @@ static struct record *record(struct machine *m, unsigned int id, unsigned int i)
 	return (struct record *)slot(m, id, SLOT_RECORDS) + i;
 }
 
-/* Forget what the CPUs have read. */
+/* Clear what the CPUs have read. */
 static void forget(struct machine *m)
 {
 	unsigned int id;
@@ -116,14 +116,14 @@ static void forget(struct machine *m)
 		*slot(m, id, SLOT_COUNT) = 0;
 }
 
-/* What QEMU warns of because the emulated machine is small, and its CPU not the one asked for. */
+/* QEMU's warnings that the emulated machine is small, and its CPU not the one asked for. */
 static bool is_usual(const char *line)
 {
 	return strstr(line, "doesn't support requested feature") ||
 	       strstr(line, "exceeds the recommended cpus");
 }
 
-/* Print what else QEMU said, as a comment; true if it did say something. */
+/* Print other messages of QEMU's, as comments; true if there are any. */
 static bool show_err(struct machine *m)
 {
 	FILE *f = fopen(m->err_path, "r");
@@ -156,8 +156,8 @@ static bool err_has(struct machine *m, const char *text)
 }
 
 /*
- * Start QEMU, with more arguments in @args, separated by blanks.  @cpus is what the
- * guest waits for.
+ * Start QEMU, with more arguments in @args, separated by blanks.  The guest waits for
+ * @cpus CPUs.
  */
 static void start(struct machine *m, const char *name, const char *qemu, const char *accel,
 		  unsigned int cpus, bool stay, const char *args)
@@ -232,7 +232,7 @@ static void start(struct machine *m, const char *name, const char *qemu, const c
 	fcntl(m->from, F_SETFL, O_NONBLOCK);
 }
 
-/* Wait for QEMU's end: its exit status, or -1. */
+/* Wait for QEMU to end, and return its exit status, or -1. */
 static int finish(struct machine *m)
 {
 	double limit = now() + SECONDS;
@@ -277,7 +277,7 @@ static bool ready(struct machine *m, uint32_t go)
 	return true;
 }
 
-/* Have the guest do it again, with so many CPUs. */
+/* Have the guest do it again, with that many CPUs. */
 static bool again(struct machine *m, unsigned int cpus)
 {
 	uint32_t go = *mailbox(m, MAILBOX_GO) + 1;
@@ -311,7 +311,7 @@ static char *read_until(struct machine *m, const char *text, const char *or)
 		}
 		m->answer[n] = 0;
 		n = 0;
-		/* May come before the answer that is waited for. */
+		/* An event may come before the answer. */
 		m->deleted |= !!strstr(m->answer, "DEVICE_DELETED");
 		if (strstr(m->answer, text) || (or && strstr(m->answer, or)))
 			return m->answer;
@@ -374,7 +374,7 @@ static bool plug(struct machine *m, const char *model, const char *id, const cha
 
 static const char *const reg_names[] = { "EAX", "EBX", "ECX", "EDX" };
 
-/* Compare all that all CPUs read; prints the first differences. */
+/* Compare all that all CPUs read, and print the first differences. */
 static unsigned int differences(struct machine *a, struct machine *b, unsigned int cpus, bool quiet)
 {
 	unsigned int id, i, r, n, seen = 0, bad = 0;
@@ -424,7 +424,7 @@ struct model {
 	bool amd_ids;	/* has leaf 0x8000001e */
 	bool host_ids;	/* has it if the host's CPU does */
 	bool legacy_nodes;
-	unsigned int quick;	/* how many of the topologies a quick look takes */
+	unsigned int quick;	/* the number of topologies in a quick run */
 };
 
 #define QUICK	8
@@ -462,12 +462,12 @@ static const struct model models[] = {
 struct topology {
 	const char *name, *smp;
 	unsigned int cpus;
-	bool dies, modules;	/* levels that KVM's core IDs may not know of */
+	bool dies, modules;	/* levels that KVM's core IDs may not take into account */
 	const char *devices;	/* CPUs of the same model, by their IDs */
 	bool x2apic;
 };
 
-/* The first ones, QUICK, are those that differ most. */
+/* The first QUICK of them differ most. */
 static const struct topology topologies[] = {
 	{ "3 cores, 2 threads", "6,cores=3,threads=2", .cpus = 6 },
 	{ "4 sockets", "4,sockets=4", .cpus = 4 },
@@ -589,7 +589,7 @@ static bool plug_core3(struct machine *m)
 	return plug(m, "EPYC", "c3", "\"socket-id\": 0, \"core-id\": 3, \"thread-id\": 0") && again(m, 4);
 }
 
-/* As an operating system does: it is asked to, and then ejects the CPU. */
+/* Do what an operating system does: when asked to, eject the CPU. */
 static bool unplug_core2(struct machine *m)
 {
 	m->deleted = false;
@@ -648,7 +648,7 @@ static void plugging(void)
 
 /* --- migration */
 
-/* Ask by @query until the status is @status; false if it is "failed", or that takes too long. */
+/* Repeat @query until the status is @status; false if it is "failed", or this takes too long. */
 static bool reaches(struct machine *m, const char *query, const char *status)
 {
 	double limit = now() + SECONDS;
@@ -683,7 +683,7 @@ static void migrate(const char *what, const char *from_accel, const char *to_acc
 	ok = ok &&
 	     qmp(&from, "{\"execute\": \"migrate\", \"arguments\": {\"uri\": \"exec:cat>/tmp/migration\"}}") &&
 	     reaches(&from, "query-migrate", "\"status\": \"completed\"") &&
-	     /* What is in the pipe still, overwrites what the test writes into RAM. */
+	     /* What is still in the pipe will overwrite what the test writes into RAM. */
 	     reaches(&to, "query-status", "\"status\": \"running\"") && again(&to, 3) && has_table(&to) == to_on;
 	result(ok, "%s, migrate from %s to %s: the guest runs on", what, from_accel, to_accel);
 	result(ok && !differences(&from, &to, 3, false),
@@ -727,7 +727,7 @@ static void refused(const char *what, const char *sabotage, const char *text, co
 	end(&m);
 }
 
-/* Without the option QEMU starts, says nothing, and does what off does. */
+/* Without the option, QEMU starts, says nothing, and does the same as with off. */
 static void starts(const char *what, unsigned int cpus, const char *args)
 {
 	struct machine off, m;
@@ -807,7 +807,7 @@ static void stock(void)
 	starts("a kernel that does not have it", 2, args);
 }
 
-/* --- would we see it */
+/* --- would we see bugs */
 
 static void sabotage(void)
 {
@@ -835,8 +835,8 @@ static void sabotage(void)
 /* --- a real kernel */
 
 /*
- * Boot Linux; what it prints.  Whatever it would measure against a clock goes wrong in
- * a guest of an emulated machine, and takes long, so it is told instead.
+ * Boot Linux, and return what it prints.  In a guest of an emulated machine, it would
+ * measure clocks slowly and wrongly, so tell it their frequencies.
  */
 static char *boot_linux(const char *qemu, const char *accel)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A guest in 64 KiB of firmware: every CPU of the machine executes CPUID for all leaves
- * and notes in memory what it reads, which the test has mapped, too (see guest.h).
+ * and writes what it reads to memory that the test has mapped, too (see guest.h).
  *
- * The first CPU wakes the others by INIT and SIPI, waits until all are done, and ends
- * the machine by a triple fault, or if told to stay looks now and then what there is to
- * do, and halts meanwhile.
- * A CPU knows itself by its APIC's ID register, and so not by CPUID.
+ * The first CPU wakes the others by INIT and SIPI, waits until all are done, and ends the
+ * machine by a triple fault; or if told to stay, it halts, and looks now and then for
+ * something to do.
+ * A CPU gets its ID from its APIC's ID register, and thus not from CPUID.
  */
 #include "guest.h"
 
@@ -67,7 +67,7 @@ start32:
 1:	mov	APIC + 0x20, %ebp
 	shr	$24, %ebp
 2:
-	/* Something that KVM has to fill in: OSXSAVE. */
+	/* Set what KVM must show in CPUID: OSXSAVE. */
 	mov	$1, %eax
 	cpuid
 	test	$1 << 26, %ecx
@@ -91,7 +91,7 @@ halt:	hlt
 first_cpu:
 	movb	$0xea, SIPI_PAGE
 	movl	$0xf0000000, SIPI_PAGE + 1
-	/* Tell QEMU that CPUs are unplugged by their number. */
+	/* Tell QEMU that this unplugs CPUs by their number. */
 	mov	$CPU_HOTPLUG, %dx
 	xor	%eax, %eax
 	out	%eax, %dx
@@ -120,7 +120,7 @@ begin:
 	lidt	no_idt
 	int3
 
-	/* Look every 20 ms what there is to do. */
+	/* Every 20 ms, look for something to do. */
 stay:	lidt	idtr
 	mov	$SPIV_ENABLED, %eax
 	mov	$APIC_SPIV, %ecx
@@ -173,8 +173,8 @@ apic:	test	%esi, %esi
 	jmp	*%esp
 
 	/*
-	 * Note all of CPUID in this CPU's slot; return to %esp.  Leaves are read up to one
-	 * beyond the last, with a few subleaves each, and 0xd with all of them.
+	 * Write all of CPUID to this CPU's slot; return to %esp.  Read leaves up to one beyond
+	 * the last, each with a few subleaves, 0xd with all of them.
 	 */
 dump:	mov	%ebp, %edi
 	imul	$SLOT_SIZE, %edi

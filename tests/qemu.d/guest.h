@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Where the guest's and the test's view of memory meet: the layout of the guest's RAM,
- * which the test maps as a file.  Used by C and assembly.
+ * The layout of the guest's RAM, which the test maps as a file.  For C and assembly.
  */
 #ifndef GUEST_H
 #define GUEST_H
@@ -13,7 +12,7 @@
 #define MAILBOX		0x10000
 #define MAILBOX_CPUS	0	/* how many CPUs to wait for */
 #define MAILBOX_STAY	4	/* don't end the machine when they are done */
-#define MAILBOX_GO	8	/* if changed, do it all again */
+#define MAILBOX_GO	8	/* when this changes, do it all again */
 #define MAILBOX_EJECT	12	/* QEMU's number of a CPU to unplug, not 0 */
 /* Written by the guest: */
 #define MAILBOX_DONE	16	/* how many CPUs are done */

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Linked into QEMU in place of its ioctl(), to see that the tests would see it.  As
- * $SABOTAGE says,
+ * Linked into QEMU in place of its ioctl(), to make sure that the tests see bugs.  With
+ * $SABOTAGE,
  *
  *   first    every vCPU gets the CPUID table of the first one
  *   refuse   KVM gets a table for the VM that it refuses for its fourth entry
- *   memory   KVM has no memory for a table of a VM
+ *   memory   KVM has no memory for a VM's table
  *   late     KVM takes the first table of a VM, and says of the second that it is too late
  *   cache    every vCPU but the first one has another L3 cache in its table
  */
@@ -63,7 +63,7 @@ int __wrap_ioctl(int fd, unsigned long request, void *arg)
 		}
 	}
 
-	/* Of a VM's tables, the first two are the first vCPU's: they are tried, and then set. */
+	/* A VM's first two tables are for the first vCPU: QEMU tries one, then sets it. */
 	if (!strcmp(sabotage, "cache") &&
 	    (((unsigned int)request == KVM_VM_SET_CPUID && vm_tables > 2) ||
 	     ((unsigned int)request == KVM_SET_CPUID2 && ++vcpu_tables > 1)))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What gcov -b says of cpuid_vm.c: two sums, and each gap.  The same source
-# may come from several programs: what any of them reaches is reached.
+# Print what gcov -b says about cpuid_vm.c: two sums, and each gap.  If several programs
+# have the source, a line counts as reached if any of them reaches it.
 
 function source_line() { return source ":" number }
 

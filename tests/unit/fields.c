@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Print the fields that cpuid_vm.c computes, as found by what it does to entries of ones:
- * function, index if it matters, register, mask, source.  tests/docs compares that with
+ * Print the fields that cpuid_vm.c computes, found by passing it entries that are all ones:
+ * function, index if it matters, register, mask, source.  tests/docs compares them with
  * the kernel's documentation.
  */
 #include "../../linux/arch/x86/kvm/cpuid_vm.c"
 
-/* Of index 3 and above there is nothing to tell apart. */
+/* Index 3 and above are all alike. */
 #define INDEXES	4
 
 static u32 reg(const struct kvm_cpuid_entry2 *e, int n)
@@ -34,9 +34,9 @@ static u32 cleared(u32 function, u32 index, int n)
 }
 
 /*
- * The lowest bit of the x2APIC ID that the register follows is the lowest of that ID, of
- * the core ID or of the node ID.  In a package of 15 bits, ones give 256 threads a core
- * and 8 nodes, i.e. these begin at bit 0, 8 and 12.
+ * The lowest bit of the x2APIC ID that changes the register is the lowest bit of that ID, of
+ * the core ID or of the node ID.  If a package has 15 bits, ones mean 256 threads per core
+ * and 8 nodes, i.e. these IDs begin at bit 0, 8 and 12.
  */
 static const char *source(u32 function, u32 index, int n)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Everything that holds for every table and every vCPU: what cpuid_vm.c does is what
- * the reference does.  The unit tests and the fuzzers both end up here.
+ * What must hold for every table and every vCPU: cpuid_vm.c does what the reference
+ * does.  The unit tests and the fuzzers both use this.
  */
 #ifndef INVARIANTS_H
 #define INVARIANTS_H
@@ -10,7 +10,7 @@
 
 #include "reference.h"
 
-/* User memory ends where the table ends, so that reading on is found. */
+/* User memory ends where the table ends, so that a read beyond it is found. */
 static int set_cpuid(struct kvm *kvm, const entry_t *entries, u32 nent, u32 *padding)
 {
 	size_t size = nent <= KVM_MAX_CPUID_ENTRIES ? nent * sizeof(*entries) : 0;
@@ -66,7 +66,7 @@ static void destroy_vcpu(struct kvm_vcpu *vcpu)
 	vcpu->kvm->created_vcpus--;
 }
 
-/* Are @is the entries as a vCPU of this ID gets them; with a Xen vCPU ID if it has one? */
+/* Are @is the entries that a vCPU of this ID gets, with a Xen vCPU ID if it has one? */
 static bool as_reference(const entry_t *is, const entry_t *entries, int nent, u32 id,
 			 const u32 *xen_id)
 {
@@ -106,7 +106,7 @@ static const char *differs_in_vcpu(struct kvm *kvm, const entry_t *entries, int 
 	return what;
 }
 
-/* Read the table, and set what was read, backwards: that changes nothing. */
+/* Read the table, and set it in reverse order: that must change nothing. */
 static const char *differs_in_get(struct kvm *kvm, u32 nent)
 {
 	size_t size = sizeof(struct kvm_cpuid2) + nent * sizeof(entry_t);
@@ -131,7 +131,7 @@ static const char *differs_in_get(struct kvm *kvm, u32 nent)
 }
 
 /*
- * Give the table to a VM, and if it takes it, be its vCPU with this ID.  Returns what
+ * Give the table to a VM, and if it accepts it, check its vCPU with this ID.  Return what
  * differs from the reference, or NULL.
  */
 static const char *differs(const entry_t *entries, u32 nent, u32 id, u32 xen_id)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Print the mutants of a C file, one a line: the line's number, a tab, the new line.
+# Print the mutants of a C file, one per line: the line's number, a tab, the new line.
 # Each differs from the file by one operator, constant, register, condition or statement.
 
 function mutant(new) {
@@ -8,7 +8,7 @@ function mutant(new) {
 		print FNR "\t" new
 }
 
-# Put something else in place of what is at @pos.
+# Replace what is at @pos.
 function replace(pos, length_, by) {
 	mutant(substr($0, 1, pos - 1) by substr($0, pos + length_))
 }
@@ -89,7 +89,7 @@ BEGIN {
 	instead["?:"] = "|"
 }
 
-# Comments, and what only includes.
+# Skip comments and preprocessor lines.
 in_comment || /^[ \t]*\/\*/ { in_comment = !/\*\//; next }
 /^(#|\/\/)/ { next }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What CBMC proves of cpuid_vm.c, for every table of up to NENT entries, whatever is
- * in them.  Besides what is asserted here: that no access is out of bounds, no pointer
- * bad, and no shift or signed sum undefined.
+ * What CBMC proves about cpuid_vm.c, for every table of up to NENT entries, whatever is in
+ * them: the assertions here, and that no access is out of bounds, no pointer invalid, and
+ * no shift or signed sum undefined.
  */
 #include "../../linux/arch/x86/kvm/cpuid_vm.c"
 
@@ -12,7 +12,7 @@
 #define NENT	3
 #endif
 
-/* The one assertion that must fail, or what was assumed before excludes everything. */
+/* This assertion must fail; if not, the assumptions before it exclude everything. */
 #define end()	__CPROVER_assert(0, "the end is reached")
 
 void __CPROVER_assume(_Bool holds);
@@ -47,7 +47,7 @@ static bool equal(const entry_t *a, const entry_t *b)
 	       a->padding[2] == b->padding[2];
 }
 
-/* Accepted or refused as by the reference, for the same entry. */
+/* It accepts or refuses what the reference does, because of the same entry. */
 void prove_check(void);
 void prove_check(void)
 {
@@ -57,8 +57,8 @@ void prove_check(void)
 }
 
 /*
- * The comparison orders canonical entries, all of them, in the reference's order: so every
- * sort that keeps its word ends with the same table.
+ * The comparison totally orders canonical entries, in the reference's order, so that every
+ * correct sort ends with the same table.
  */
 void prove_order(void);
 void prove_order(void)
@@ -81,7 +81,7 @@ void prove_order(void)
 	end();
 }
 
-/* Canonical form is the reference's, and stays what it is. */
+/* Canonical form is the reference's, and making it again changes nothing. */
 void prove_canonical(void);
 void prove_canonical(void)
 {
@@ -123,7 +123,7 @@ void prove_ids(void)
 	end();
 }
 
-/* A new vCPU has a copy of all entries, or on failure nothing; the table stays as it is. */
+/* A new vCPU has a copy of all entries, or nothing on failure; the table does not change. */
 void prove_inherit(void);
 void prove_inherit(void)
 {

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What KVM_VM_SET_CPUID promises, once more: written from the text of its ABI and
- * not from the code, field by field, with linear searches over the table in the
- * order in which userspace gave it, and slow.  Entries are named by their number
- * in that order, -1 is none.
+ * A second implementation of what KVM_VM_SET_CPUID promises, written from the text of
+ * its ABI and not from the code, field by field, with slow linear searches over the
+ * table in userspace's order.  Entries go by their number in that order; -1 is none.
  */
 #ifndef REFERENCE_H
 #define REFERENCE_H
@@ -17,7 +16,7 @@
 
 typedef struct kvm_cpuid_entry2 entry_t;
 
-/* CPUID with @function in EAX and @index in ECX is answered by this entry. */
+/* Does this entry answer CPUID with @function in EAX and @index in ECX? */
 static bool ref_answers(const entry_t *e, uint32_t function, uint32_t index)
 {
 	if (e->flags == KVM_CPUID_FLAG_SIGNIFCANT_INDEX)
@@ -89,7 +88,7 @@ static uint32_t ref_check(const entry_t *entries, int nent)
 /* Does the table have a dynamic xfeature that isn't allowed? */
 static bool ref_forbidden(const entry_t *entries, int nent, uint64_t guest_perm)
 {
-	/* Of the shims' dynamic xfeatures, one is in each half. */
+	/* The shims have one dynamic xfeature in each half. */
 	const uint32_t amx = 1 << 18, unreal = 1 << (50 - 32);
 	bool may_amx = guest_perm >> 18 & 1, may_unreal = guest_perm >> 50 & 1;
 	int i = ref_find(entries, nent, 0xd, 0);
@@ -100,7 +99,7 @@ static bool ref_forbidden(const entry_t *entries, int nent, uint64_t guest_perm)
 
 /*
  * What KVM_VM_SET_CPUID returns before it looks for vCPUs, if nothing else is wrong.
- * *padding becomes what it tells userspace.
+ * *padding becomes what it writes to userspace.
  */
 static int ref_set(const entry_t *entries, uint32_t nent, uint32_t *padding,
 		   uint64_t guest_perm)
@@ -118,7 +117,7 @@ static int ref_set(const entry_t *entries, uint32_t nent, uint32_t *padding,
 	return ref_forbidden(entries, nent, guest_perm) ? -EPERM : 0;
 }
 
-/* Where Xen's leaves start, at the lowest place if at several; 0 if there are none. */
+/* Where Xen's leaves start, or 0 if there are none; the lowest place, if there are several. */
 static uint32_t ref_xen_base(const entry_t *entries, int nent)
 {
 	uint32_t base = 0;
@@ -149,7 +148,7 @@ static bool ref_has_xen_id(const entry_t *entries, int nent, int i)
 	return base && entries[i].function == base + 4 && (entries[i].eax & (1 << 3));
 }
 
-/* How many bits it takes to give each of so many things a number. */
+/* The number of bits that number that many things. */
 static unsigned int ref_bits(unsigned int things)
 {
 	unsigned int bits = 0;
@@ -193,7 +192,7 @@ static bool ref_is_runtime(const entry_t *entries, int nent, int i)
 }
 
 /*
- * Entry @i as a vCPU of this ID gets it: state bits are zero.  With ID 0 that is
+ * Entry @i as a vCPU of this ID gets it, with state bits zero.  With ID 0 that is
  * canonical form.
  */
 static entry_t ref_entry(const entry_t *entries, int nent, int i, uint32_t id)
@@ -243,7 +242,7 @@ static entry_t ref_entry(const entry_t *entries, int nent, int i, uint32_t id)
 	return e;
 }
 
-/* Where entry @i stands in the canonical order. */
+/* The place of entry @i in canonical order. */
 static int ref_rank(const entry_t *entries, int nent, int i)
 {
 	int rank = 0;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * CPUID tables as VMMs give them: in KVM's order or their own, and with the IDs of
- * the CPU that they were read on.  The unit tests use them, and they are the
- * fuzzers' seeds.
+ * CPUID tables as VMMs have them: in KVM's order or their own, with the IDs of the CPU
+ * that they were read on.  For the unit tests, and as the fuzzers' seeds.
  */
 #ifndef TABLES_H
 #define TABLES_H

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Join the TAP of several builds into one, with the build's name in each case.
-# A build that dies before its plan is a case that failed.
+# A build that dies before its plan is a failed case.
 
 function end_of_build() {
 	if (build && !planned)

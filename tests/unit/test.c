@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Unit tests of cpuid_vm.c, the very file.  Each case is a line of a table: a name,
- * what goes in, what is expected.  Prints TAP.
+ * Unit tests of cpuid_vm.c itself.  Each case is a line of a table: a name, the input,
+ * the expected output.  Prints TAP.
  */
 #include "../../linux/arch/x86/kvm/cpuid_vm.c"
 
@@ -244,7 +244,7 @@ static void test_canonical(void)
 		free_cpuid(&kvm);
 	}
 
-	/* A sort may ask, though no two entries of a table are equal. */
+	/* A sort may ask, although no two entries of a table are equal. */
 	result(!kvm_vm_cpuid_cmp(&amd[0], &amd[0]), "canonical form: an entry equals itself");
 }
 
@@ -471,7 +471,7 @@ static entry_t most[KVM_MAX_CPUID_ENTRIES + 1];
 #define HEADER	sizeof(struct kvm_cpuid2)
 #define ENTRY	sizeof(entry_t)
 
-/* Userspace is faster. */
+/* Userspace creates a vCPU first. */
 static void vcpu_comes_first(struct kvm *kvm)
 {
 	kvm->created_vcpus = 1;
@@ -666,7 +666,7 @@ static const struct {
 	{ "kvm_set_cpuid() fails", two, 2, { .set_cpuid_error = -EPERM }, -EPERM },
 };
 
-/* On success the copy is the vCPU's, and on failure nobody's. */
+/* On success the vCPU owns the copy, on failure nobody does. */
 static void test_inherit(void)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(inherit_cases); i++) {
@@ -692,7 +692,7 @@ static void test_inherit(void)
 			ok &= as_reference(kvm.arch.cpuid->entries, inherit_cases[i].entries, nent,
 					   0, NULL);
 
-		/* Too late, until this vCPU is gone. */
+		/* It is too late until this vCPU is gone. */
 		shim.no_memory = false;
 		ok &= set_cpuid(&kvm, two, 1, &padding) == -EBUSY;
 		destroy_vcpu(&vcpu);
@@ -705,7 +705,7 @@ static void test_inherit(void)
 	}
 }
 
-/* Where there is no table, the entries are userspace's. */
+/* Without a table, the entries are userspace's. */
 static void test_xen_without_table(void)
 {
 	entry_t entries[] = { LEAF(0x40000000, 1, XEN), LEAF(0x40000004, 8, 1, 2, 3) };
@@ -719,7 +719,7 @@ static void test_xen_without_table(void)
 	result(entries[1].ebx == 1, "Xen vCPU ID: no table");
 }
 
-/* The last table wins, until there is a vCPU; and it can be taken back. */
+/* The last table wins until there is a vCPU, and userspace can drop it again. */
 static void test_sequence(void)
 {
 	struct kvm kvm = vm_with(two, 2);
@@ -777,7 +777,7 @@ static void test_whole_tables(void)
 
 int main(void)
 {
-	/* Unsorted, and each entry another. */
+	/* Unsorted, with entries that all differ. */
 	for (u32 i = 0; i < ARRAY_SIZE(most); i++)
 		most[i] = (entry_t)SUBLEAF((i * 37 % 257) / 8, i * 37 % 257, i, ~i, i, ~i);
 

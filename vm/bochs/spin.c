@@ -2,8 +2,8 @@
 /*
  * Run a guest that spins with interrupts disabled, and interrupt it by a signal.
  *
- * The host's timer interrupt has to make the guest exit.  Exits with 0 if it does; where
- * it doesn't, the whole machine hangs.
+ * The host's timer interrupt must make the guest exit: then this exits with 0.  Otherwise
+ * the whole machine hangs.
  */
 #include <err.h>
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What cpuid_vm.c takes from the kernel, for user space.  Each header has what
- * the file needs from the kernel's header of that name and nothing else, written
- * for these tests.  Every function that can fail does so on demand, and watches its caller.
+ * What cpuid_vm.c needs of the kernel, for user space.  Each header has what the file
+ * needs of the kernel's header of that name and nothing else, written for these tests.
+ * Every function that can fail fails on demand, and checks its caller.
  */
 #ifndef SHIM_H
 #define SHIM_H

@@ -10,7 +10,7 @@
 
 #define GFP_KERNEL_ACCOUNT	0x400cc0
 
-/* As with KASAN: the bytes behind an array are not the caller's. */
+/* As with KASAN, the bytes behind an array are not the caller's. */
 #define struct_size(p, array, n)	(sizeof(*(p)) + (n) * sizeof((p)->array[0]))
 #define array_size(n, size)		((size_t)(n) * (size))
 
@@ -42,7 +42,7 @@ static inline int kvm_vm_ioctl_check_extension(struct kvm *kvm, long ext)
 	return kvm->arch.vm_type == KVM_X86_TDX_VM ? 0 : KVM_MAX_CPUID_ENTRIES;
 }
 
-/* The only lock here is a VM's. */
+/* The only lock here is that of a VM. */
 static inline void mutex_lock(struct mutex *lock)
 {
 	struct kvm *kvm = (void *)((char *)lock - offsetof(struct kvm, lock));
@@ -64,7 +64,7 @@ static inline void *kvmalloc(size_t size, unsigned int gfp)
 {
 	void *p = shim.no_memory ? NULL : malloc(size);
 
-	/* What a process can make the kernel hold is to be charged to it. */
+	/* Memory that a process can make the kernel hold must be charged to it. */
 	assert(gfp == GFP_KERNEL_ACCOUNT);
 
 	shim.allocations += !!p;

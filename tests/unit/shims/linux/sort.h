@@ -5,8 +5,8 @@
 #include "../shim.h"
 
 /*
- * The kernel's heapsort isn't stable and compares in any order: this isn't
- * either, and holds the comparison to its word in both directions.
+ * The kernel's heapsort isn't stable and compares in any order: this is the same,
+ * and checks that the comparison agrees in both directions.
  */
 static inline void sort(void *base, size_t num, size_t size, cmp_func_t cmp,
 			void *swap_func)

@@ -121,7 +121,7 @@ FIXTURE_SETUP(vm_cpuid_mmu)
 	self->wide = kvm_cpu_property(X86_PROPERTY_MAX_PHY_ADDR);
 	self->narrow = __fls(vm->max_gfn) + vm->page_shift;
 
-	/* Map a page at the lowest address that is too much for a narrow vCPU. */
+	/* Map a page at the lowest address that is too high for a narrow vCPU. */
 	gpa = BIT_ULL(self->narrow);
 	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, gpa, TEST_SLOT, 1, 0);
 	if (kvm_is_tdp_enabled()) {
@@ -201,7 +201,7 @@ TEST_F_TIMEOUT(vm_cpuid_mmu, wide_table, TIMEOUT)
 	test_table(self->vm, self->wide, self->narrow, true);
 }
 
-/* Without a table, the narrow vCPU gets its fault for sure only if it is first. */
+/* Without a table, the narrow vCPU is sure to get its fault only if it is first. */
 TEST_F_TIMEOUT(vm_cpuid_mmu, no_table, TIMEOUT)
 {
 	struct kvm_vcpu *vcpus[2], *narrow, *wide;

@@ -38,7 +38,7 @@ static struct kvm_cpuid2 *alloc_cpuid(const struct kvm_cpuid_entry2 *entries, in
 	return cpuid;
 }
 
-/* What KVM supports, with topology, and Hyper-V's leaves instead of KVM's if wanted. */
+/* What KVM supports, with topology, and optionally Hyper-V's leaves instead of KVM's. */
 static struct kvm_cpuid2 *alloc_topology_cpuid(u32 size, bool hyperv)
 {
 	const struct kvm_cpuid2 *supported = kvm_get_supported_cpuid();
@@ -145,7 +145,7 @@ FIXTURE_TEARDOWN(vm_cpuid)
 	kvm_vm_free(self->vm);
 }
 
-/* The CPUID of a vCPU of a VM without a table is up to userspace, as ever. */
+/* In a VM without a table, userspace still sets the CPUID of each vCPU. */
 TEST_F_TIMEOUT(vm_cpuid, no_table, TIMEOUT)
 {
 	struct kvm_cpuid2 cpuid = {};
@@ -262,7 +262,7 @@ TEST_F_TIMEOUT(vm_cpuid, entries, TIMEOUT)
 	}
 }
 
-/* KVM writes only to tell which entry is bad, and ignores that it can't. */
+/* KVM writes only to tell which entry is bad, and ignores that the write fails. */
 TEST_F_TIMEOUT(vm_cpuid, read_only_memory, TIMEOUT)
 {
 	static const struct {
@@ -518,7 +518,7 @@ TEST_F_TIMEOUT(vm_cpuid, xen_vcpu_id, TIMEOUT)
 	cpuid->nent += 2;
 	vm_set_cpuid(self->vm, cpuid);
 
-	/* Until userspace sets the ID, there is what the table has. */
+	/* Until userspace sets the ID, the vCPU has what the table has. */
 	for (i = 0; i < 3; i++) {
 		vcpu = vm_vcpu_add(self->vm, i, guest_check_ebx);
 		attr.u.vcpu_id = 70 + i;
