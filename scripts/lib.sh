@@ -53,7 +53,7 @@ say() { printf '%s: %s\n' "$me" "$*" >&2; }
 die() { say "$@"; exit 1; }
 
 [[ $top$cache != *[[:space:]:]* ]] ||
-	die "'$top' or '$cache' has a space or a colon, which Linux does not build below; use another folder"
+	die "'$top' or '$cache' has a space or a colon, below which Linux does not build; use another folder"
 
 # supported_series - what K can be, the newest first
 supported_series() { (cd "$top/linux/patches" && printf '%s\n' */ | tr -d / | sort -rV); }
@@ -91,7 +91,7 @@ select_variant() {
 	build=$top/build/$K/$VARIANT
 	tree=$build/$1
 	src=${!4:-}
-	[[ -z $src || -f $src/$3 ]] || die "$4=$src is no $2"
+	[[ -z $src || -f $src/$3 ]] || die "$4=$src is not a $2"
 }
 
 # patch_files - the patches that the tree has, in their order
