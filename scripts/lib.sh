@@ -105,6 +105,12 @@ make_dir() {
 		die "cannot write to $1${why:+ (${why##*: })}; use a checkout and a cache (XDG_CACHE_HOME) that you may write to"
 }
 
+# make_work - set work to a new folder, which goes when this script ends
+make_work() {
+	work=$(mktemp -d)
+	leftovers+=("$work")
+}
+
 # lock NAME - one process at a time from here on, until this script ends or closes $lock_fd
 lock() {
 	make_dir "${1%/*}"
@@ -192,11 +198,12 @@ step() {
 	child=
 	case $rc in
 	0) say "$what: done in $((SECONDS - from)) s" ;;
-	124 | 137 | 143) say "$what: gave up after $((SECONDS - from)) s; see $log"; return 1 ;;
+	124 | 137 | 143) say "$what: gave up after $((SECONDS - from)) s; see ${log#"$top"/}"; return 1 ;;
 	*)
 		# With several compilers at work, the error need not be in the last lines.
 		grep -m 1 ' error: ' "$log" >&2 || :
 		tail -n 5 "$log" >&2
+		say "$what: failed; see ${log#"$top"/}"
 		! grep -q 'No space left on device' "$log" || say "$what: the disk is full; free some space, then try again"
 		return 1 ;;
 	esac
