@@ -47,18 +47,11 @@ own_source() {
 	done | sed -n 1p
 }
 
-# archive_version PACKAGE - the newest version in private_apt's suites; fail if they have none
+# archive_version COMMAND... PACKAGE - the newest version in private_apt's suites, by this command of
+# apt-cache; fail if they have none
 archive_version() {
-	local record
-	record=$(apt-cache "${apt[@]}" --no-all-versions show "$1" 2>/dev/null) &&
-		awk '$1 == "Version:" { print $2 }' <<<"$record"
-}
-
-# archive_source_version SOURCE - the same for a source package
-archive_source_version() {
-	local record
-	record=$(apt-cache "${apt[@]}" --only-source showsrc "$1" 2>/dev/null) &&
-		awk '$1 == "Version:" { print $2; exit }' <<<"$record" | grep .
+	apt-cache "${apt[@]}" "$@" 2>/dev/null |
+		awk '$1 == "Version:" && !n++ { print $2 } END { exit !n }'
 }
 
 # private_apt DIR SUITES [TYPE] - set the array apt to options that make apt keep everything in
