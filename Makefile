@@ -83,7 +83,7 @@ docs/%.svg: docs/%.dot
 	@command -v dot >/dev/null || scripts/deps docs
 	@dot -Tsvg $< -o $@
 
-# What make run prints first.
+# A picture of the start of make run's output.
 docs/run.svg:
 	@{ echo '$$ make run'; $(MAKE) -s run; } | sed -n '1,/^  The other/p' | awk -f docs/terminal.awk >$@.new
 	@grep -q 'The other' $@.new && mv $@.new $@

@@ -104,7 +104,7 @@ const struct kvm_field *kvm_field(struct kvm_cpuid2 *cpuid,
 	const struct kvm_field *f;
 	uint32_t base;
 
-	/* Of these, not all subleaves. */
+	/* In these, only some subleaves. */
 	if (e->function == 0x7 && e->index)
 		return NULL;
 	if (e->function == 0xd &&

@@ -127,7 +127,7 @@ static void lint_entries(struct vm_tables *vm, unsigned int i)
 	}
 }
 
-/* What KVM_SET_CPUID2 accepts and KVM_VM_SET_CPUID refuses. */
+/* Report what KVM_SET_CPUID2 accepts and KVM_VM_SET_CPUID refuses. */
 static void lint_refused(struct vm_tables *vm)
 {
 	const struct kvm_cpuid2 *cpuid = vm->t->cpuid;

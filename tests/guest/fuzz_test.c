@@ -45,7 +45,7 @@ static const struct {
 	{ "KVM_XEN_VCPU_SET_ATTR", do_xen_id, 4 },
 };
 
-/* What the processes share. */
+/* Shared by the processes. */
 static struct {
 	atomic_bool is_over;
 	atomic_ulong nr_sequences, nr_ops[ARRAY_SIZE(ops)], nr_errors[256];

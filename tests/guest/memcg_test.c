@@ -101,7 +101,7 @@ static int create_vcpu(int vm, unsigned long id)
 	return fd;
 }
 
-/* What the process gained since @before, or lost if it is negative. */
+/* The memory that the process gained since @before, or lost if it is negative. */
 static long report_gain(const char *what, long before)
 {
 	long gain = kernel_memory() - before;
@@ -177,7 +177,7 @@ TEST_F_TIMEOUT(memcg, vms, CASE_TIMEOUT_S)
 	TEST_ASSERT(gain < A_LOT, "a VM leaves something behind");
 }
 
-/* What the vCPUs of a VM take if it has a table, or if it has none. */
+/* The memory that a VM's vCPUs take, with a table or without. */
 static long charge_vcpus(struct kvm_cpuid2 *table, const char *what)
 {
 	int i, vm = create_vm(), vcpus[NR_VCPUS];

@@ -76,7 +76,7 @@ struct group {
 	char debugfs[64];
 	bool is_over;
 
-	/* What began, or ended, in this round. */
+	/* The operations that began, or ended, in this round. */
 	atomic_int nr_ready;
 	atomic_uint sets_begun;
 	atomic_bool is_creating, is_created;

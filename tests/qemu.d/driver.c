@@ -525,7 +525,7 @@ static void compare(const struct model *model, const struct topology *t)
 	snprintf(off_accel, sizeof(off_accel), "vm-cpuid=off%s", model->accel ?: "");
 	snprintf(on_accel, sizeof(on_accel), "vm-cpuid=on%s", model->accel ?: "");
 
-	/* What can't be is refused. */
+	/* QEMU must refuse what can't be. */
 	start(&on, "on", QEMU, on_accel, t->cpus, false, args);
 	if (!can) {
 		ok = finish(&on) == 1 && err_has(&on, "vm-cpuid=on: leaf 0x8000001e subleaf 0x0 EBX");

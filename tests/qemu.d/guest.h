@@ -5,7 +5,7 @@
 #ifndef GUEST_H
 #define GUEST_H
 
-/* Where the firmware is linked to. */
+/* The firmware's link address. */
 #define ROM		0xffff0000
 
 /* Written by the test: */

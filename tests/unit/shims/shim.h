@@ -32,13 +32,13 @@ typedef int (*cmp_func_t)(const void *a, const void *b);
 struct kvm;
 
 static struct shim {
-	/* What goes wrong. */
+	/* The failures. */
 	bool no_memory;
 	bool read_only;		/* user memory */
 	size_t fault_at;	/* the first byte of user memory that is missing, if any */
 	int set_cpuid_error;
 
-	/* What happens while the caller waits for the lock. */
+	/* Runs while the caller waits for the lock. */
 	void (*on_lock)(struct kvm *kvm);
 
 	u64 guest_perm;
@@ -46,7 +46,7 @@ static struct shim {
 	/* User memory. */
 	const void *user;
 
-	/* What the caller holds. */
+	/* What the caller must release. */
 	int allocations;
 } shim;
 
