@@ -10,7 +10,7 @@
 #                        where a script says so
 #              VARIANT   patched (default), or stock for the untouched source
 #              CONFIG    of the kernel: vm/kernel.config alone (default), or with
-#                        vm/CONFIG.config on top: debug, kcsan, gdb
+#                        vm/CONFIG.config on top: debug, kcsan, gdb, vmm
 #              KERNEL_SRC  a kernel tree to use instead of the distribution's
 #              QEMU_SRC    the same for QEMU
 
