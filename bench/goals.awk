@@ -19,6 +19,14 @@ function goal(name, figure, limit)
 
 function ratio(a, b) { return a == "" || !b ? "" : a / b }
 
+# What CPUID of so many entries adds to a ready vCPU, to stock.  The rest depends on the features
+# of the emulator's CPU: with QEMU 10.0's, it is 20,000 instructions more than with 7.2's.
+function added(entries)
+{
+	return ratio(table["ready vCPU", entries] == "" ? "" : table["ready vCPU", entries] - own["ready vCPU", 0],
+		     stock["ready vCPU", entries] - stock["ready vCPU", 0])
+}
+
 # The distance from equal, in both directions.
 function distance(a, b) { return ratio(a, b) == "" ? "" : a > b ? a / b : b / a }
 
@@ -47,10 +55,8 @@ END {
 	goal("without a table: KVM_SET_CPUID2 of 256 entries, to stock",
 	     ratio(own["KVM_SET_CPUID2", 256], stock["KVM_SET_CPUID2", 256]), 0.15)
 
-	goal("with a table: ready vCPU with 32 entries, to stock",
-	     ratio(table["ready vCPU", 32], stock["ready vCPU", 32]), 0.50)
-	goal("with a table: ready vCPU with 256 entries, to stock",
-	     ratio(table["ready vCPU", 256], stock["ready vCPU", 256]), 0.20)
+	goal("with a table: what 32 entries add to a ready vCPU, to stock", added(32), 0.16)
+	goal("with a table: what 256 entries add to a ready vCPU, to stock", added(256), 0.125)
 	goal("with a table: first KVM_RUN, to stock",
 	     distance(table["first KVM_RUN", 32], stock["first KVM_RUN", 32]), 1.005)
 	goal("with a table: CPUID exit, the worst leaf, to stock with the same entries",
